@@ -1,0 +1,60 @@
+# Everything runs in a virtual environment of its own, .venv, which the first target that needs it creates.
+# Another interpreter:  make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+# one BLAS thread a process, where several processes run or where the time of one core is measured
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow bench lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## create .venv and install noiseaug with all extras into it
+
+# Written only after everything succeeded, so that an interrupted set-up is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "noiseaug needs Python 3.11 or newer, '$(PYTHON)' is not; try: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "==> Setting up $(VENV): noiseaug and the tested versions of all it uses (constraints.txt)."
+	@echo "    The first time pip fetches and unpacks several hundred MB, most of it PyTorch (some GB where the index"
+	@echo "    serves PyTorch with CUDA), which takes a few minutes."
+	@rm -f $@
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "could not create $(VENV); on Debian and Ubuntu install the package python3-venv" >&2; exit 2; }
+	$(PY) -m pip --disable-pip-version-check install -c constraints.txt -e '.[vision,notebooks,dask,dev]'
+	@touch $@
+	@echo "==> $(VENV) is ready."
+
+demo: $(STAMP) ## run the default study: when does training with noise help, and by how much
+	@echo "==> The default study (python -m noiseaug.synthetic): some two minutes on two cores."
+	@echo "    Its table and pictures land in noiseaug-results/ ; the last lines name every file."
+	$(PY) -m noiseaug.synthetic
+
+test: $(STAMP) ## check style and types, then run all fast tests on two cores
+	@echo "==> 1/3 style (ruff), 2/3 types (mypy), 3/3 the fast tests (pytest on two cores): a few minutes in all."
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(ONE_THREAD) $(PY) -m pytest -n 2
+
+test-slow: $(STAMP) ## run the tests that are marked slow
+	@echo "==> The tests marked slow."
+	$(ONE_THREAD) $(PY) -m pytest -n 2 -m slow
+
+bench: $(STAMP) ## time noiseaug beside the obvious implementations
+	@echo "==> Benchmarks, one BLAS thread."
+	$(ONE_THREAD) $(PY) -m benchmarks
+
+lint: $(STAMP) ## check style and types only
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+clean: ## remove .venv, caches and build outputs; results and data stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .ipynb_checkpoints
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

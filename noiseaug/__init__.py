@@ -1,0 +1,43 @@
+"""noiseaug: should the base classifier of a smoothed classifier be trained with noise, and how much?
+
+The package joins closed-form, sampled and measured answers over one vocabulary: a *task* (the law of a labelled
+point), a base classifier that is the *region* where it predicts 1, a training noise level ``train_sigma`` and a
+smoothing noise level ``smooth_sigma``. See ``docs/glossary.md`` for the papers' symbols.
+
+Importing the package is cheap; its parts load when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_SUBMODULES = ("confidence", "errors", "estimates", "plotting", "predictors", "regions", "risk", "synthetic", "tasks")
+_NAMES = {
+    "Estimate": "estimates",
+    "InvalidInputError": "errors",
+    "NoClosedFormError": "errors",
+    "NoiseaugError": "errors",
+    "sweep": "sweeps",
+}
+
+if TYPE_CHECKING:
+    from noiseaug.errors import InvalidInputError, NoClosedFormError, NoiseaugError
+    from noiseaug.estimates import Estimate
+    from noiseaug.sweeps import sweep
+
+__all__ = ["Estimate", "InvalidInputError", "NoClosedFormError", "NoiseaugError", "__version__", "sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"noiseaug.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"noiseaug.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'noiseaug' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBMODULES])

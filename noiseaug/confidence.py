@@ -1,0 +1,98 @@
+"""Exact binomial bounds and bounds on means, one-sided after rounding.
+
+Library quantiles are rounded to nearest, so about half of them lie on the wrong side of the exact bound; each bound
+here is moved outwards by a relative 1e-12.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from noiseaug import _validate
+from noiseaug._numerics import FloatArray
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["binomial_interval", "binomial_lower", "binomial_upper", "empirical_bernstein", "minimum_votes"]
+
+_STEP = 1e-12
+
+
+def _counts(successes: ArrayLike, trials: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    k, n = np.broadcast_arrays(np.asarray(successes, dtype=float), np.asarray(trials, dtype=float))
+    if not ((k >= 0) & (k <= n) & (k == np.floor(k)) & (n == np.floor(n)) & (n >= 1)).all():
+        raise InvalidInputError("counts are not integers with 0 ≤ successes ≤ trials and trials ≥ 1")
+    return k, n
+
+
+def binomial_lower(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
+    """One-sided Clopper–Pearson lower bound on a success probability, rounded down.
+
+    Args:
+        successes: counts; broadcasts against ``trials``.
+        trials: number of trials.
+        failure_prob: probability that the bound exceeds the true value, at most.
+    """
+    level = _validate.probability("failure_prob", failure_prob)
+    k, n = _counts(successes, trials)
+    bound = special.betaincinv(np.maximum(k, 1), n - k + 1, level)
+    return np.where(k == 0, 0.0, bound * (1 - _STEP))
+
+
+def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
+    """One-sided Clopper–Pearson upper bound on a success probability, rounded up; arguments as ``binomial_lower``."""
+    level = _validate.probability("failure_prob", failure_prob)
+    k, n = _counts(successes, trials)
+    # through the failures, so that an upper bound close to 1 keeps its distance from it
+    return np.where(k == n, 1.0, np.minimum(1 - special.betaincinv(n - k, k + 1, level) * (1 - _STEP), 1.0))
+
+
+def binomial_interval(successes: int, trials: int, failure_prob: float) -> tuple[float, float]:
+    """Two-sided Clopper–Pearson interval, half of the failure probability on each side."""
+    half = 0.5 * _validate.probability("failure_prob", failure_prob)
+    return float(binomial_lower(successes, trials, half)), float(binomial_upper(successes, trials, half))
+
+
+def empirical_bernstein(mean: float, variance: float, n: int, span: float, failure_prob: float) -> tuple[float, float]:
+    """Two-sided interval for the mean of independent draws that lie in an interval of length ``span``.
+
+    Maurer & Pontil 2009, Theorem 4, on each side with half of the failure probability.
+
+    Args:
+        mean: sample mean.
+        variance: unbiased sample variance.
+        n: number of draws, at least 2.
+        span: length of an interval that holds every draw.
+        failure_prob: probability that the interval misses the mean, at most.
+    """
+    log_term = np.log(2 / (0.5 * _validate.probability("failure_prob", failure_prob)))
+    width = np.sqrt(2 * max(variance, 0.0) * log_term / n) + 7 * span * log_term / (3 * (n - 1))
+    return float(mean - width), float(mean + width)
+
+
+def minimum_votes(votes: int, margin: ArrayLike, failure_prob: float) -> np.ndarray:
+    """The fewest of ``votes`` votes whose Clopper–Pearson lower bound reaches Φ(margin): k_min of docs/math.md 1.
+
+    The smallest k with P(Bin(n, Φ(margin)) ≥ k) ≤ failure_prob; n + 1 where not even n votes suffice.
+
+    Args:
+        votes: n, number of votes.
+        margin: Φ⁻¹ of the probability to be exceeded, r/β for a radius r at smoothing level β.
+        failure_prob: one-sided failure probability of the bound.
+    """
+    n = _validate.integer("votes", votes)
+    level = _validate.probability("failure_prob", failure_prob)
+    margin = np.asarray(margin, dtype=float)
+    beyond = special.ndtr(-margin)  # 1 − p, exact where p is close to 1
+    low, high = np.zeros(margin.shape, dtype=np.int64), np.full(margin.shape, n + 1, dtype=np.int64)
+    # invariant: low fails, high suffices (n + 1 votes are impossible, probability 0)
+    while ((high - low) > 1).any():
+        middle = np.where(high - low > 1, (low + high) // 2, high)
+        inner = np.minimum(middle, n)
+        # P(Bin(n, p) ≥ k) = I_p(k, n−k+1) = 1 − I_{1−p}(n−k+1, k)
+        tail = np.where(middle > n, 0.0, special.betaincc(n - inner + 1, inner, beyond))
+        enough = tail * (1 + _STEP) <= level
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        low = np.minimum(low, high - 1)
+    return high

@@ -1,0 +1,17 @@
+"""The errors that noiseaug raises on purpose; each carries one line meant for the user."""
+
+from __future__ import annotations
+
+__all__ = ["InvalidInputError", "NoClosedFormError", "NoiseaugError"]
+
+
+class NoiseaugError(Exception):
+    """Base of every error that noiseaug raises on purpose."""
+
+
+class InvalidInputError(NoiseaugError, ValueError):
+    """An argument, a file or a directory that cannot be used; says what was wrong and what was expected."""
+
+
+class NoClosedFormError(NoiseaugError, NotImplementedError):
+    """A quantity was asked for by a method that the task does not have; names the methods that it has."""

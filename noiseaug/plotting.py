@@ -1,0 +1,173 @@
+"""Drawing tidy tables onto axes; nothing here computes a risk.
+
+One look for the whole project: training noise α in greens, smoothing noise β in warm colours, benefit from purple
+(noise hurts) over white to green (noise helps). All three maps are safe for colour-blind readers and in grey print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "LABELS",
+    "benefit_map",
+    "colours",
+    "curves",
+    "diagonal",
+    "finish",
+    "hatch_where",
+    "new_figure",
+    "sampled_points",
+]
+
+LABELS = {
+    "train_sigma": "training noise α",
+    "smooth_sigma": "smoothing noise β",
+    "radius": "ℓ₂ radius r",
+    "risk": "risk of the smoothed classifier",
+    "excess_risk": "excess risk",
+    "disagreement": "disagreement Δ",
+    "certified_accuracy": "certified accuracy",
+    "adversarial_accuracy": "adversarial accuracy",
+    "acr": "average certified radius",
+    "finite_sample_certified_accuracy": "certified accuracy of a run",
+    "task_dim": "dimension d",
+    "task_separation": "separation ζ",
+    "task_prior": "prior π",
+}
+"""Axis labels of table columns and quantities, in the papers' symbols."""
+
+_MAPS = {"train_sigma": "crest", "smooth_sigma": "flare", "radius": "mako"}
+_COLUMN_WIDTH = 3.4  # inches of a journal's column
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, width: float | None = None, height: float | None = None) -> Any:
+    """A figure and its axes (always an array), sized for one column a panel.
+
+    Args:
+        rows: rows of panels.
+        columns: columns of panels.
+        width: width of a panel in inches.
+        height: height of a panel in inches.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(context="paper", style="ticks", rc={"axes.grid": True, "grid.alpha": 0.35, "figure.dpi": 100})
+    size = (columns * (width or _COLUMN_WIDTH), rows * (height or 2.7))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    return figure, axes
+
+
+def colours(column: str, count: int) -> list[Any]:
+    """``count`` colours for the values of a column, from light to dark."""
+    import seaborn as sns
+
+    return list(sns.color_palette(_MAPS.get(column, "mako"), count + 1))[:count] if count else []
+
+
+def curves(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    hue: str,
+    *,
+    y: str = "value",
+    symbol: str = "",
+    mark: str | None = None,
+) -> None:
+    """A line for each value of ``hue``, with its interval where the table has one.
+
+    Args:
+        axes: where to draw.
+        table: tidy rows; one for each (x, hue).
+        x: column of the abscissa.
+        hue: column that tells the lines apart.
+        y: column of the ordinate.
+        symbol: symbol of the hue in the legend, as in ``"β"``.
+        mark: ``"max"`` or ``"min"`` puts a dot on that point of every line.
+    """
+    values = sorted(table[hue].unique())
+    for colour, value in zip(colours(hue, len(values)), values, strict=True):
+        line = table[table[hue] == value].sort_values(x)
+        label = f"{symbol} = {value:g}" if symbol else f"{value:g}"
+        axes.plot(line[x], line[y], color=colour, label=label, lw=1.4)
+        if y == "value" and "lower" in line and bool((line["upper"] - line["lower"] > 1e-6).any()):
+            axes.fill_between(line[x], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
+        if mark is not None:
+            best = line.loc[line[y].idxmax() if mark == "max" else line[y].idxmin()]
+            axes.plot(best[x], best[y], "o", color=colour, ms=4.5, mec="white", mew=0.6, zorder=5)
+    axes.set_xlabel(LABELS.get(x, x))
+
+
+def sampled_points(axes: Axes, table: pd.DataFrame, x: str, colour: Any, label: str | None = None) -> None:
+    """Sampled values as dots with their intervals, to lie on the exact line of the same colour."""
+    line = table.sort_values(x)
+    errors = np.stack([line["value"] - line["lower"], line["upper"] - line["value"]])
+    axes.errorbar(line[x], line["value"], yerr=errors, fmt="o", ms=3, lw=1, capsize=1.5, color=colour, label=label)
+
+
+def benefit_map(axes: Axes, table: pd.DataFrame, x: str, y: str, *, value: str = "benefit", limit: float = 1.0) -> Any:
+    """A heat map of benefit over two columns; green where noise helps, purple where it hurts, white where neither.
+
+    Args:
+        axes: where to draw.
+        table: one row for each (x, y).
+        x: column of the abscissa.
+        y: column of the ordinate.
+        value: column of the colour.
+        limit: the colour scale runs from −limit to limit, with square-root spacing so that small effects show.
+
+    Returns:
+        The mappable, for a colour bar.
+    """
+    from matplotlib.colors import FuncNorm
+
+    grid = table.pivot(index=y, columns=x, values=value)
+
+    def squeeze(v: Any) -> Any:
+        return np.sign(v) * np.sqrt(np.abs(v) / limit)
+
+    def stretch(v: Any) -> Any:
+        return np.sign(v) * limit * np.square(v)
+
+    norm = FuncNorm((squeeze, stretch), vmin=-limit, vmax=limit)
+    mesh = axes.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap="PRGn", norm=norm, shading="nearest")
+    axes.set_xlabel(LABELS.get(x, x))
+    axes.set_ylabel(LABELS.get(y, y))
+    axes.grid(False)
+    return mesh
+
+
+def hatch_where(axes: Axes, table: pd.DataFrame, x: str, y: str, where: pd.Series) -> None:
+    """Hatches the cells of a heat map over (x, y) where the condition on the table's rows holds."""
+    grid = table.assign(where=where.astype(float)).pivot(index=y, columns=x, values="where")
+    if grid.to_numpy().any():
+        import matplotlib as mpl
+
+        with mpl.rc_context({"hatch.linewidth": 0.4, "hatch.color": "0.6"}):
+            axes.contourf(grid.columns, grid.index, grid.to_numpy(), levels=[0.5, 1.5], colors="none", hatches=["////"])
+
+
+def diagonal(axes: Axes, low: float, high: float) -> None:
+    """The line α = β."""
+    axes.plot([low, high], [low, high], ls="--", lw=0.9, color="0.35", zorder=3)
+
+
+def finish(figure: Figure, title: str, notes: Sequence[str] = ()) -> Figure:
+    """A title above the panels and, below them, what a reader must know."""
+    figure.suptitle(title, fontsize=10)
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize=7, color="0.35")
+    return figure

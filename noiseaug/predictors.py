@@ -1,0 +1,125 @@
+"""Base classifiers with and without training noise, and the smoothed classifiers over them.
+
+``augmented`` and ``convolved`` are two idealised results of training with noise; they are different functions of the
+task and agree only where the marginal is flat (docs/math.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from noiseaug import _validate
+from noiseaug._numerics import FloatArray
+from noiseaug.errors import InvalidInputError, NoClosedFormError
+from noiseaug.regions import Region
+from noiseaug.tasks import BinaryTask, KernelRule, PointMasses, Task
+
+__all__ = ["RULES", "SmoothedRegion", "augmented", "bayes", "by_rule", "convolved", "smoothed"]
+
+RULES = ("augmented", "convolved")
+
+
+def bayes(task: Task) -> Region | KernelRule:
+    """The Bayes classifier of the task: the region {h ≥ ½}, or for a data set its nearest-neighbour rule."""
+    return augmented(task, 0.0)
+
+
+def augmented(task: Task, train_sigma: float) -> Region | KernelRule:
+    """The Bayes rule of the noised law (X + αZ, Y): what infinite data and a perfect learner give.
+
+    A_α = {π (q₁∗p_α) ≥ (1−π) (q₀∗p_α)}; for a data set the kernel rule (docs/math.md 1, 2.8).
+
+    Args:
+        task: the law of (X, Y).
+        train_sigma: α ≥ 0 in input units.
+    """
+    if isinstance(task, PointMasses):
+        return task.augmented_rule(train_sigma)
+    return _binary(task, "augmented").augmented_region(train_sigma)
+
+
+def convolved(task: Task, train_sigma: float) -> Region:
+    """Pal & Sulam's operator {h ∗ p_α ≥ ½} (their Section 3).
+
+    Args:
+        task: the law of (X, Y).
+        train_sigma: α ≥ 0 in input units.
+
+    Raises:
+        NoClosedFormError: where h is not defined on all of R^d.
+    """
+    return _binary(task, "convolved").convolved_region(train_sigma)
+
+
+def by_rule(task: Task, rule: str, train_sigma: float) -> Region | KernelRule:
+    """``augmented`` or ``convolved`` by name."""
+    chosen = _validate.choice("rule", rule, RULES)
+    return augmented(task, train_sigma) if chosen == "augmented" else convolved(task, train_sigma)
+
+
+def _binary(task: Task, rule: str) -> BinaryTask:
+    if not isinstance(task, BinaryTask) or rule not in task.rules:
+        raise NoClosedFormError(f"{type(task).__name__} has no {rule} rule; it has {', '.join(task.rules) or 'none'}")
+    return task
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothedRegion:
+    """The smoothed classifier f(x) = 1[P(x + βZ ∈ A) ≥ ½] over a region A.
+
+    Attributes:
+        base: A.
+        smooth_sigma: β ≥ 0; at 0 the base classifier itself, which certifies no radius above 0.
+    """
+
+    base: Region
+    smooth_sigma: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.base, Region):
+            raise InvalidInputError(f"base is {type(self.base).__name__}; expected a Region")
+        object.__setattr__(self, "smooth_sigma", _validate.nonnegative("smooth_sigma", self.smooth_sigma))
+
+    @cached_property
+    def decision(self) -> Region:
+        """The region where the smoothed classifier predicts 1."""
+        return self.base.smoothed(self.smooth_sigma)
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Predicted labels of points of shape (n, dim)."""
+        return (self.base.margin(x, self.smooth_sigma) >= 0).astype(int)
+
+    def radius(self, x: ArrayLike) -> FloatArray:
+        """Certified ℓ₂ radius β|Φ⁻¹(s)| around each point (Cohen et al. 2019, Theorem 1), in input units."""
+        if self.smooth_sigma == 0:
+            return np.zeros(len(_validate.points(x, self.base.dim)))
+        return self.smooth_sigma * np.abs(self.base.margin(x, self.smooth_sigma))
+
+    def certified_regions(self, radii: ArrayLike) -> tuple[list[Any], list[Any]]:
+        """Where class 1, and where class 0, is certified at each radius r ≥ 0: {β Φ⁻¹(s_y) ≥ r}."""
+        radii = np.atleast_1d(np.asarray(radii, dtype=float))
+        if not (radii >= 0).all() or not np.isfinite(radii).all():
+            raise InvalidInputError(f"radii are {radii.tolist()}; expected finite numbers of at least 0")
+        if self.smooth_sigma == 0:
+            nothing = self.base.superlevels(0.0, [0.0])[0]
+            ones = [nothing if r == 0 else None for r in radii]
+            return ones, [None if region is None else region.complement() for region in ones]
+        levels = radii / self.smooth_sigma
+        regions = self.base.superlevels(self.smooth_sigma, np.concatenate([levels, -levels]))
+        count = len(radii)
+        return regions[:count], [region.complement() for region in regions[count:]]
+
+
+def smoothed(region: Region, smooth_sigma: float) -> SmoothedRegion:
+    """The smoothed classifier over a region.
+
+    Args:
+        region: where the base classifier predicts 1.
+        smooth_sigma: β ≥ 0 in input units.
+    """
+    return SmoothedRegion(region, smooth_sigma)

@@ -1,0 +1,7 @@
+"""Regions of R^d: a binary classifier is the indicator of the region where it predicts 1."""
+
+from noiseaug.regions._base import ProfileRegion, Region
+from noiseaug.regions._simple import Ball, HalfSpace
+from noiseaug.regions.intervals import IntervalUnion
+
+__all__ = ["Ball", "HalfSpace", "IntervalUnion", "ProfileRegion", "Region"]

@@ -1,0 +1,198 @@
+"""Unions of intervals on the line or on a circle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from noiseaug import _validate
+from noiseaug._levelset import Crossings, RatioFunction, find_crossings, tail_window
+from noiseaug._measures import FourierStep, StepMeasure
+from noiseaug._numerics import FloatArray, margin_from_logs
+from noiseaug.errors import InvalidInputError
+from noiseaug.regions._base import ProfileRegion, Region, combine_intervals, require_margins
+
+__all__ = ["IntervalUnion"]
+
+_WIDE = 0.6  # noise above this share of the circle's length is summed in harmonics, below it over images
+
+
+@dataclass(frozen=True, eq=False)
+class IntervalUnion(ProfileRegion):
+    """A union of intervals, on the line or, with ``period``, on the circle [origin, origin + period).
+
+    Attributes:
+        intervals: sorted and disjoint, shape (k, 2); infinite ends allowed on the line. On the circle they lie in
+            [origin, origin + period]; an arc across the origin is given as its two parts.
+        period: length of the circle, or None for the line.
+        origin: where the circle is cut open.
+        proven: whether the intervals, if they came from a level set, are proven to be all (docs/math.md 2.6).
+    """
+
+    intervals: FloatArray
+    period: float | None = None
+    origin: float = 0.0
+    proven: bool = True
+    dim: int = field(default=1, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        bounds = np.asarray(self.intervals, dtype=float).reshape(-1, 2)
+        if np.isnan(bounds).any():
+            raise InvalidInputError("intervals hold NaN; expected pairs of numbers")
+        if (bounds[:, 1] < bounds[:, 0]).any() or (bounds[1:, 0] < bounds[:-1, 1]).any():
+            raise InvalidInputError("intervals overlap or are not sorted; expected lower ≤ upper and increasing order")
+        if self.period is not None:
+            _validate.positive("period", self.period)
+            inside = (bounds >= self.origin - 1e-9 * self.period) & (bounds <= self.origin + self.period * (1 + 1e-9))
+            if not inside.all():
+                raise InvalidInputError(
+                    f"intervals leave the circle [{self.origin:g}, {self.origin + self.period:g}); move them inside"
+                )
+            bounds = np.clip(bounds, self.origin, self.origin + self.period)
+        object.__setattr__(self, "intervals", bounds[bounds[:, 1] > bounds[:, 0]])
+
+    def coordinate(self, x: ArrayLike) -> FloatArray:
+        """x itself, on the circle reduced to [origin, origin + period)."""
+        c = _validate.points(x, 1)[:, 0]
+        return c if self.period is None else self.origin + np.mod(c - self.origin, self.period)
+
+    def profile(self) -> FloatArray:
+        return self.intervals
+
+    def same_coordinate(self, other: Region) -> bool:
+        return isinstance(other, IntervalUnion) and (self.period, self.origin) == (other.period, other.origin)
+
+    def _boundary(self) -> FloatArray:
+        arcs = self._arcs
+        if self.period is None:
+            ends = arcs.ravel()
+            return ends[np.isfinite(ends)]
+        if self._is_trivial:
+            return np.empty(0)
+        ends = arcs.ravel()
+        return np.sort(np.concatenate([ends - self.period, ends, ends + self.period]))
+
+    @cached_property
+    def _arcs(self) -> FloatArray:
+        """The intervals with touching ones joined, on the circle across the cut as well (the last may pass it)."""
+        bounds = self.intervals
+        if len(bounds) > 1:
+            apart = bounds[1:, 0] > bounds[:-1, 1]
+            bounds = np.stack(
+                [bounds[np.concatenate([[True], apart]), 0], bounds[np.concatenate([apart, [True]]), 1]], axis=1
+            )
+        if self.period is not None and len(bounds) > 1:
+            top = self.origin + self.period
+            if bounds[0, 0] == self.origin and bounds[-1, 1] == top:
+                joined = [[bounds[-1, 0], top + bounds[0, 1] - self.origin]]
+                bounds = np.concatenate([bounds[1:-1], joined])
+        return bounds
+
+    @cached_property
+    def _is_trivial(self) -> bool:
+        """Whether the region is empty or everything."""
+        if len(self._arcs) == 0:
+            return True
+        low, high = self._arcs[0, 0], self._arcs[-1, 1]
+        whole = np.isinf(low) and np.isinf(high) if self.period is None else high - low >= self.period
+        return len(self._arcs) == 1 and bool(whole)
+
+    def _trivial_margin(self) -> float:
+        return np.inf if len(self._arcs) else -np.inf
+
+    def complement(self) -> Self:
+        gaps = combine_intervals(self.intervals, np.empty((0, 2)), keep=[(False, False)])
+        if self.period is not None:
+            gaps = np.clip(gaps, self.origin, self.origin + self.period)
+        return type(self)(gaps, self.period, self.origin, self.proven)
+
+    def eroded(self, radius: float) -> Self:
+        radius = _validate.nonnegative("radius", radius)
+        if self._is_trivial:
+            return self
+        arcs = self._arcs + np.array([radius, -radius])
+        return self._from_arcs(arcs[arcs[:, 1] > arcs[:, 0]], self.proven)
+
+    def _from_arcs(self, arcs: FloatArray, proven: bool) -> Self:
+        """The region of arcs that may pass the cut once on either side."""
+        if self.period is None:
+            return type(self)(arcs, None, self.origin, proven)
+        top = self.origin + self.period
+        parts: list[tuple[float, float]] = []
+        for low, high in arcs:
+            turns = np.floor((low - self.origin) / self.period) * self.period
+            low, high = low - turns, high - turns
+            parts.append((low, min(high, top)))
+            if high > top:
+                parts.append((self.origin, high - self.period))
+        return type(self)(np.array(sorted(parts)).reshape(-1, 2), self.period, self.origin, proven)
+
+    def _measures(self, sigma: float) -> tuple[StepMeasure, StepMeasure]:
+        """The set and its complement as measures on the line; a circle is unrolled as far as the noise reaches."""
+        inside, outside = self._arcs, type(self)._line_gaps(self._arcs)
+        if self.period is not None:
+            turns = 3 + int(np.ceil(10 * sigma / self.period))
+            shifts = self.period * np.arange(-turns, turns + 1)
+            inside = (self._arcs + shifts[:, None, None]).reshape(-1, 2)
+            outside = np.stack([inside[:-1, 1], inside[1:, 0]], axis=1)
+        return StepMeasure(inside), StepMeasure(outside)
+
+    @staticmethod
+    def _line_gaps(arcs: FloatArray) -> FloatArray:
+        return combine_intervals(arcs, np.empty((0, 2)), keep=[(False, False)])
+
+    def margin_at(self, coordinate: ArrayLike, sigma: float) -> FloatArray:
+        c = np.asarray(coordinate, dtype=float)
+        if self._is_trivial:
+            return np.full(c.shape, self._trivial_margin())
+        if self.period is not None and sigma > _WIDE * self.period:
+            series = FourierStep(self._arcs, self.period, sigma)
+            wave = series.scale * series.value(c)
+            return margin_from_logs(np.log(series.mean + wave), np.log(1 - series.mean - wave))
+        inside, outside = self._measures(sigma)
+        return margin_from_logs(inside.log_smoothed(c, sigma), outside.log_smoothed(c, sigma))
+
+    def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
+        sigma, levels = _validate.nonnegative("sigma", sigma), require_margins(margins)
+        if sigma == 0 or self._is_trivial:
+            return [self for _ in levels]
+        finite = np.isfinite(levels)
+        found = iter(self._level_sets(sigma, levels[finite]) if finite.any() else [])
+        nothing = type(self)(np.empty((0, 2)), self.period, self.origin)
+        return [
+            next(found) if ok else (nothing if m > 0 else nothing.complement())
+            for m, ok in zip(levels, finite, strict=True)
+        ]
+
+    def _level_sets(self, sigma: float, margins: FloatArray) -> list[Self]:
+        arcs = self._arcs
+        if self.period is None:
+            function = RatioFunction(*self._measures(sigma), sigma)
+            levels = special.log_ndtr(margins) - special.log_ndtr(-margins)
+            ends = arcs.ravel()[np.isfinite(arcs.ravel())]
+            low, high = tail_window(function, levels, ends[0] - sigma, ends[-1] + sigma, sigma)
+            crossings = find_crossings(function, levels, np.concatenate([[low], ends, [high]]))
+            low, high = -np.inf, np.inf
+        else:
+            low, high = self.origin, self.origin + self.period
+            cells = np.linspace(low, high, 2 + 4 * len(arcs))
+            if sigma > _WIDE * self.period:
+                series = FourierStep(arcs, self.period, sigma)
+                crossings = find_crossings(series, series.level_of(special.ndtr(margins)), cells)
+            else:
+                ratio = RatioFunction(*self._measures(sigma), sigma)
+                levels = special.log_ndtr(margins) - special.log_ndtr(-margins)
+                crossings = find_crossings(ratio, levels, cells)
+        return [self._from_crossings(c, low, high) for c in crossings]
+
+    def _from_crossings(self, crossings: Crossings, low: float, high: float) -> Self:
+        # variation diminishing: smoothing cannot create sign changes (on the circle the cut is not one)
+        most = int(np.isfinite(self._arcs).sum())
+        if crossings.points.size > most:
+            raise ArithmeticError(f"{crossings.points.size} crossings found where at most {most} exist")
+        return type(self)(crossings.intervals(low, high), self.period, self.origin, crossings.proven)

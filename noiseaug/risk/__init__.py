@@ -1,0 +1,33 @@
+"""Risks of smoothed classifiers, in closed form or by sampling, as :class:`~noiseaug.estimates.Estimate` values.
+
+One function a quantity, and :func:`evaluate` for many at once. All take a task and a smoothed classifier from
+``noiseaug.predictors.smoothed``; quantities with a radius take it in input units.
+"""
+
+from noiseaug.risk._questions import QUANTITIES, Question, VoteBudget
+from noiseaug.risk._voted import VotedPredictor
+from noiseaug.risk.evaluate import (
+    acr,
+    adversarial_accuracy,
+    certified_accuracy,
+    disagreement,
+    evaluate,
+    excess_risk,
+    finite_sample_certified_accuracy,
+    risk,
+)
+
+__all__ = [
+    "QUANTITIES",
+    "Question",
+    "VoteBudget",
+    "VotedPredictor",
+    "acr",
+    "adversarial_accuracy",
+    "certified_accuracy",
+    "disagreement",
+    "evaluate",
+    "excess_risk",
+    "finite_sample_certified_accuracy",
+    "risk",
+]

@@ -1,0 +1,117 @@
+"""One call for many quantities, and one function for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from noiseaug import _validate
+from noiseaug.estimates import Estimate
+from noiseaug.risk._exact import evaluate_exact
+from noiseaug.risk._questions import Question, VoteBudget
+from noiseaug.risk._sampled import evaluate_sampled
+from noiseaug.risk._voted import VotedPredictor, evaluate_voted
+from noiseaug.tasks import Task
+
+__all__ = [
+    "METHODS",
+    "acr",
+    "adversarial_accuracy",
+    "certified_accuracy",
+    "disagreement",
+    "evaluate",
+    "excess_risk",
+    "finite_sample_certified_accuracy",
+    "risk",
+]
+
+METHODS = ("exact", "sampled")
+
+
+def evaluate(
+    task: Task,
+    predictor: Any,
+    asked: Sequence[Question],
+    *,
+    method: str = "exact",
+    budget: VoteBudget | None = None,
+    n: int = 100_000,
+    seed: int = 0,
+    failure_prob: float = 1e-3,
+    votes_per_point: int | None = None,
+) -> list[Estimate]:
+    """Answers to many questions about one smoothed classifier.
+
+    Args:
+        task: the law of (X, Y).
+        predictor: from ``noiseaug.predictors.smoothed``, or a :class:`~noiseaug.risk.VotedPredictor`.
+        asked: the questions; level sets and draws are shared among them.
+        method: ``"exact"`` (closed form or quadrature with its error) or ``"sampled"``.
+        budget: votes and failure probability behind ``finite_sample_certified_accuracy``.
+        n: draws of (X, Y) for ``"sampled"``.
+        seed: seed of the draws; equal seeds give equal points for every predictor (common random numbers).
+        failure_prob: probability that a sampled interval misses the true value, at most.
+        votes_per_point: draw this many votes at each point instead of using the region's own Gaussian mass; the
+            intervals then cover both layers. Data sets (``PointMasses``) need it.
+
+    Raises:
+        NoClosedFormError: where the task has no closed form; it names the method to use.
+        InvalidInputError: for an unknown method or bad numbers.
+    """
+    _validate.choice("method", method, METHODS)
+    budget = budget or VoteBudget()
+    _validate.probability("failure_prob", failure_prob)
+    if method == "exact":
+        return evaluate_exact(task, predictor, asked, budget)
+    n, seed = _validate.integer("n", n), _validate.integer("seed", seed, at_least=0)
+    if votes_per_point is None and not isinstance(predictor, VotedPredictor):
+        return evaluate_sampled(task, predictor, asked, budget, n=n, seed=seed, failure_prob=failure_prob)
+    votes = _validate.integer("votes_per_point", 1000 if votes_per_point is None else votes_per_point)
+    return evaluate_voted(task, predictor, asked, budget, votes, n=n, seed=seed, failure_prob=failure_prob)
+
+
+def risk(task: Task, predictor: Any, **options: Any) -> Estimate:
+    """R = P(f(X) ≠ Y); options as in :func:`evaluate`."""
+    return evaluate(task, predictor, [Question("risk")], **options)[0]
+
+
+def excess_risk(task: Task, predictor: Any, **options: Any) -> Estimate:
+    """Risk above the Bayes risk; options as in :func:`evaluate`."""
+    return evaluate(task, predictor, [Question("excess_risk")], **options)[0]
+
+
+def disagreement(task: Task, predictor: Any, **options: Any) -> Estimate:
+    """Pal & Sulam's Δ = μ{φ(h) ≠ f}; options as in :func:`evaluate`."""
+    return evaluate(task, predictor, [Question("disagreement")], **options)[0]
+
+
+def certified_accuracy(task: Task, predictor: Any, radius: float, **options: Any) -> Estimate:
+    """CA(r) = P(β Φ⁻¹(s_Y(X)) ≥ r), the accuracy certified at an ℓ₂ radius; options as in :func:`evaluate`."""
+    return evaluate(task, predictor, [Question("certified_accuracy", radius)], **options)[0]
+
+
+def adversarial_accuracy(task: Task, predictor: Any, radius: float, **options: Any) -> Estimate:
+    """AA(r) = P(f is right and constant on the ball of this radius around X); options as in :func:`evaluate`."""
+    return evaluate(task, predictor, [Question("adversarial_accuracy", radius)], **options)[0]
+
+
+def acr(task: Task, predictor: Any, **options: Any) -> Estimate:
+    """Average certified radius E[(β Φ⁻¹(s_Y(X)))₊], in input units; options as in :func:`evaluate`."""
+    return evaluate(task, predictor, [Question("acr")], **options)[0]
+
+
+def finite_sample_certified_accuracy(
+    task: Task, predictor: Any, radius: float, votes: int = 100_000, vote_failure_prob: float = 1e-3, **options: Any
+) -> Estimate:
+    """E P(Bin(n, s_Y(X)) ≥ k_min(r)): what a run with n votes reports at this radius on average.
+
+    Args:
+        task: the law of (X, Y).
+        predictor: the smoothed classifier.
+        radius: ℓ₂ radius in input units.
+        votes: n, votes for each input.
+        vote_failure_prob: failure probability of each certificate.
+        **options: as in :func:`evaluate`.
+    """
+    question = Question("finite_sample_certified_accuracy", radius)
+    return evaluate(task, predictor, [question], budget=VoteBudget(votes, vote_failure_prob), **options)[0]

@@ -1,0 +1,219 @@
+"""A study as a value: which tasks, which grid; from a preset, a TOML file, or the command line."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseaug import tasks
+from noiseaug.errors import InvalidInputError
+from noiseaug.sweeps import Cell, Grid
+from noiseaug.tasks import Task
+
+__all__ = ["TASKS", "Part", "Study", "read_toml"]
+
+TASKS: dict[str, Callable[..., Task]] = {
+    "GaussianPair": tasks.GaussianPair,
+    "ConcentricGaussians": tasks.ConcentricGaussians,
+    "ConcentricSpheres": tasks.ConcentricSpheres,
+    "IsolatedBall": tasks.IsolatedBall,
+    "Intervals": tasks.Intervals,
+    "Intervals.row": tasks.Intervals.row,
+    "MixtureOnLine": tasks.MixtureOnLine,
+    "PointMasses.moons": tasks.PointMasses.moons,
+    "PointMasses.circles": tasks.PointMasses.circles,
+    "PointMasses.digits": tasks.PointMasses.digits,
+}
+"""What a study may name as its task: classes of ``noiseaug.tasks`` and their factories."""
+
+_GRID_FIELDS = tuple(f.name for f in fields(Grid))
+_LIST_FIELDS = ("train_sigma", "smooth_sigma", "radii", "quantities", "rule", "method")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One family of tasks on one grid.
+
+    Attributes:
+        task: a name in ``TASKS``.
+        fixed: its parameters that stay.
+        vary: its parameters that take each of several values; all combinations are run.
+        grid: the noise levels, quantities and methods.
+    """
+
+    task: str
+    fixed: Mapping[str, Any]
+    vary: Mapping[str, Sequence[Any]]
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise InvalidInputError(f"task is {self.task!r}; expected one of {', '.join(TASKS)}")
+        unknown = [name for name in [*self.fixed, *self.vary] if name not in self.parameters]
+        if unknown:
+            raise InvalidInputError(
+                f"{self.task} has no parameter {', '.join(unknown)}; it has {', '.join(self.parameters)}"
+            )
+        object.__setattr__(self, "fixed", {k: v for k, v in self.fixed.items() if k not in self.vary})
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the task's parameters."""
+        return tuple(inspect.signature(TASKS[self.task]).parameters)
+
+    def tasks(self) -> list[tuple[dict[str, Any], Task]]:
+        """Every combination of the varied parameters, with its task."""
+        combinations = itertools.product(*self.vary.values())
+        settings = [dict(zip(self.vary, values, strict=True)) for values in combinations]
+        return [(setting, _build(self.task, {**self.fixed, **setting})) for setting in settings]
+
+    def with_setting(self, key: str, values: Sequence[Any]) -> Part:
+        """The same part with a grid field or a task parameter replaced."""
+        if key in _GRID_FIELDS:
+            changed: Any = {key: tuple(values) if key in _LIST_FIELDS else values[0]}
+            return replace(self, grid=replace(self.grid, **changed))
+        return replace(self, vary={**self.vary, key: tuple(values)})
+
+
+def _build(name: str, parameters: Mapping[str, Any]) -> Task:
+    try:
+        return TASKS[name](**parameters)
+    except TypeError as error:
+        raise InvalidInputError(f"{name} cannot be made from {dict(parameters)}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Study:
+    """Parts that are run together into one table.
+
+    Attributes:
+        name: short name, used for directories.
+        title: one line that says what it shows.
+        parts: families of tasks with their grids.
+        seed: seed of everything that is sampled.
+    """
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+    seed: int = 0
+
+    def with_settings(self, settings: Mapping[str, Sequence[Any]]) -> Study:
+        """The study with ``--set`` values put in wherever they apply.
+
+        Raises:
+            InvalidInputError: for a key that no part knows.
+        """
+        parts = self.parts
+        for key, values in settings.items():
+            takes = [key in _GRID_FIELDS or key in part.parameters for part in parts]
+            if not any(takes):
+                known = sorted({name for part in parts for name in part.parameters})
+                raise InvalidInputError(
+                    f"no part of {self.name} has a key {key!r}; expected one of {', '.join([*_GRID_FIELDS, *known])}"
+                )
+            parts = tuple(part.with_setting(key, values) if ok else part for part, ok in zip(parts, takes, strict=True))
+        return replace(self, parts=parts)
+
+    def cells(self) -> list[tuple[dict[str, Any], Cell]]:
+        """All cells in the order of the table, each with the columns that its task's varied parameters add."""
+        return [
+            ({f"task_{name}": value for name, value in setting.items()}, cell)
+            for part in self.parts
+            for setting, task in part.tasks()
+            for cell in part.grid.cells(task, self.seed)
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the table, as plain values for JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "seed": self.seed,
+            "parts": [
+                {
+                    "task": part.task,
+                    "fixed": _plain(part.fixed),
+                    "vary": _plain(part.vary),
+                    "grid": {f.name: _plain(getattr(part.grid, f.name)) for f in fields(Grid)},
+                }
+                for part in self.parts
+            ],
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | tuple | list | range):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def read_toml(path: Path) -> Study:
+    """A study from a TOML file.
+
+    The file has ``name``, optionally ``title`` and ``seed``, and one ``[[part]]`` for each family with ``task``,
+    ``fixed`` (its parameters), ``vary`` (lists of values for some of them) and ``grid`` (the fields of
+    ``noiseaug.sweeps.Grid``). A list of numbers may be given as ``{start = 0, stop = 1, num = 11}``.
+
+    Raises:
+        InvalidInputError: for a file that cannot be read, or with unknown or missing keys.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} is not a TOML file: {error}") from None
+    _only(content, {"name", "title", "seed", "part"}, str(path))
+    parts = content.get("part")
+    if not isinstance(parts, list) or not parts:
+        raise InvalidInputError(f"{path} has no [[part]]; expected at least one")
+    name = content.get("name", path.stem)
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+        raise InvalidInputError(f"{path}: name is {name!r}; expected letters, digits, - and _")
+    seed = content.get("seed", 0)
+    if not isinstance(seed, int) or seed < 0:
+        raise InvalidInputError(f"{path}: seed is {seed!r}; expected an integer of at least 0")
+    return Study(name, str(content.get("title", name)), tuple(_part(part, path) for part in parts), seed)
+
+
+def _part(content: Mapping[str, Any], path: Path) -> Part:
+    _only(content, {"task", "fixed", "vary", "grid"}, f"{path}, [[part]]")
+    if "task" not in content or "grid" not in content:
+        raise InvalidInputError(f"{path}: a [[part]] needs 'task' and 'grid'")
+    grid = {key: _expand(key, value) for key, value in content["grid"].items()}
+    _only(grid, set(_GRID_FIELDS), f"{path}, grid")
+    missing = [key for key in ("train_sigma", "smooth_sigma") if key not in grid]
+    if missing:
+        raise InvalidInputError(f"{path}: grid lacks {' and '.join(missing)}")
+    vary = {key: _expand(key, value) for key, value in content.get("vary", {}).items()}
+    bad = [key for key, value in vary.items() if not isinstance(value, list | tuple) or not value]
+    if bad:
+        raise InvalidInputError(f"{path}: vary.{bad[0]} is {vary[bad[0]]!r}; expected a list of values")
+    return Part(content["task"], content.get("fixed", {}), vary, Grid(**grid))
+
+
+def _only(content: Any, allowed: set[str], where: str) -> None:
+    if not isinstance(content, Mapping):
+        raise InvalidInputError(f"{where} is not a table of keys")
+    unknown = sorted(set(content) - allowed)
+    if unknown:
+        raise InvalidInputError(f"{where} has unknown keys {', '.join(unknown)}; expected {', '.join(sorted(allowed))}")
+
+
+def _expand(key: str, value: Any) -> Any:
+    """A {start, stop, num} table as its numbers."""
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) != {"start", "stop", "num"}:
+        raise InvalidInputError(f"{key} is {dict(value)}; expected a list, or a table with start, stop and num")
+    return [float(number) for number in np.linspace(value["start"], value["stop"], int(value["num"]))]

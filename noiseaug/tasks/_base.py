@@ -1,0 +1,227 @@
+"""What every task can do: the law of a labelled point, its classifiers, and exact masses of regions."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from noiseaug import _validate
+from noiseaug._numerics import FloatArray
+from noiseaug.errors import NoClosedFormError
+from noiseaug.laws import Law
+from noiseaug.regions import Region
+from noiseaug.regions._base import ProfileRegion, combine_intervals
+
+__all__ = ["BinaryTask", "ProfileTask", "Task", "describe_value"]
+
+
+def describe_value(value: Any) -> str:
+    """A short text of a field's value that two different values do not share."""
+    if isinstance(value, np.ndarray):
+        if value.size <= 12:
+            return str(value.tolist()).replace(" ", "")
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:8]
+        return f"<array {'x'.join(map(str, value.shape))} {digest}>"
+    if isinstance(value, float):
+        return repr(float(value)).removesuffix(".0")
+    if isinstance(value, tuple):
+        return "(" + ",".join(describe_value(part) for part in value) + ")"
+    return str(value)
+
+
+class Task(ABC):
+    """The law of a labelled point (X, Y) with labels 0, …, num_classes − 1; a frozen description."""
+
+    dim: int
+    num_classes: int = 2
+    rules: ClassVar[tuple[str, ...]] = ()
+    """The rules that ``predictors.augmented`` and ``predictors.convolved`` can give for this task."""
+
+    @abstractmethod
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        """n independent draws: points of shape (n, dim) and integer labels of shape (n,)."""
+
+    def __str__(self) -> str:
+        shown = [f for f in fields(self) if f.init]  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={describe_value(getattr(self, f.name))}' for f in shown)})"
+
+
+class BinaryTask(Task):
+    """A two-class task whose classifiers are regions with exact masses.
+
+    ``prior`` is P(Y=1); q₁ and q₀ are the class laws.
+    """
+
+    prior: float
+
+    @abstractmethod
+    def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
+        """ln of the density of X + σZ given Y = label at each point, shape (n,); −∞ off the support.
+
+        Where both classes share a dominating measure other than volume, the density is with respect to that.
+        """
+
+    @abstractmethod
+    def augmented_region(self, train_sigma: float) -> Region:
+        """The Bayes rule of the noised law (X + αZ, Y)."""
+
+    def convolved_region(self, train_sigma: float) -> Region:
+        """Pal & Sulam's rule {h ∗ p_α ≥ ½}.
+
+        Raises:
+            NoClosedFormError: where h is not defined off the support of the data.
+        """
+        raise NoClosedFormError(
+            f"{type(self).__name__} has no convolved rule, as h is known on its support only; "
+            f"it has {', '.join(self.rules)}"
+        )
+
+    @abstractmethod
+    def class_mass(self, label: int, regions: Sequence[Region]) -> FloatArray:
+        """P(X ∈ A given Y = label) for each region."""
+
+    @abstractmethod
+    def expectation(
+        self,
+        label: int,
+        region: Region,
+        sigma: float,
+        function: Callable[[FloatArray], FloatArray],
+        breakpoints: ArrayLike,
+    ) -> tuple[float, float]:
+        """E[f(margin(X, σ)) given Y = label] and an estimate of its error.
+
+        Args:
+            label: class.
+            region: the base classifier.
+            sigma: smoothing level β > 0.
+            function: f, vectorised over margins.
+            breakpoints: margins between which f is smooth.
+        """
+
+    @abstractmethod
+    def disagreement_mass(self, first: Region, second: Region) -> float:
+        """μ(A Δ B) under the marginal law μ of X."""
+
+    @abstractmethod
+    def reach(self) -> float:
+        """A radius around the origin that holds X except with probability below 1e-20."""
+
+    def radius_cap(self, region: Region, sigma: float) -> float:
+        """A number that the certified radius σ·|margin| of X exceeds with probability below 1e-20."""
+        if sigma == 0:
+            return 0.0
+        # σ·margin is 1-Lipschitz: its value at the origin and the distance from there
+        return sigma * abs(float(region.margin(np.zeros((1, self.dim)), sigma)[0])) + self.reach()
+
+    def excess_mass(self, region: Region) -> float:
+        """Risk of the region's indicator above the Bayes risk: ∫ |2h − 1| dμ over where the two differ."""
+        bayes = self.bayes_region()
+        return float(self._risk(region) - self._risk(bayes))
+
+    def _risk(self, region: Region) -> float:
+        missed = self.class_mass(1, [region.complement()])[0]
+        return float(self.prior * missed + (1 - self.prior) * self.class_mass(0, [region])[0])
+
+    def bayes_region(self) -> Region:
+        """{h ≥ ½}."""
+        return self.augmented_region(0.0)
+
+    def noised(self, sigma: float) -> BinaryTask:
+        """The law of (X + σZ, Y) as a task of the same family.
+
+        Raises:
+            NoClosedFormError: where the family is not closed under noise.
+        """
+        raise NoClosedFormError(f"{type(self).__name__} is not closed under noise; use log_density(x, label, sigma)")
+
+    def log_odds(self, x: ArrayLike, noise_sigma: float = 0.0) -> FloatArray:
+        """ln of P(Y=1 given X + σZ = x) / P(Y=0 given X + σZ = x), shape (n,)."""
+        with np.errstate(invalid="ignore"):
+            ratio = self.log_density(x, 1, noise_sigma) - self.log_density(x, 0, noise_sigma)
+        return special.logit(self.prior) + ratio
+
+    def regression(self, x: ArrayLike) -> FloatArray:
+        """h(x) = P(Y=1 given X=x), shape (n,)."""
+        return special.expit(self.log_odds(x))
+
+
+class ProfileTask(BinaryTask):
+    """A task whose regions reduce to one coordinate with a known law in each class."""
+
+    @abstractmethod
+    def law(self, label: int, region: ProfileRegion) -> Law:
+        """The law of the region's coordinate c(X) given Y = label."""
+
+    def class_mass(self, label: int, regions: Sequence[Region]) -> FloatArray:
+        profiled = [_profiled(region) for region in regions]
+        return np.array([self.law(label, region).union_mass(region.profile()) for region in profiled])
+
+    def expectation(
+        self,
+        label: int,
+        region: Region,
+        sigma: float,
+        function: Callable[[FloatArray], FloatArray],
+        breakpoints: ArrayLike,
+    ) -> tuple[float, float]:
+        base = _profiled(region)
+        law = self.law(label, base)
+        ends = base.level_coordinates(sigma, breakpoints)
+        totals = []
+        for order in (16, 24):
+            nodes, weights = law.quadrature(ends, order)
+            values = function(base.margin_at(nodes, sigma))
+            # a weight of 0 wins over an infinite value
+            totals.append(float(np.sum(np.where(weights > 0, weights, 0.0) * np.where(weights > 0, values, 0.0))))
+        if np.isinf(totals[1]):
+            return totals[1], 0.0
+        return totals[1], abs(totals[1] - totals[0]) + 1e-13 * abs(totals[1])
+
+    def disagreement_mass(self, first: Region, second: Region) -> float:
+        return sum(
+            share * self._difference_mass(label, first, second, [(True, False), (False, True)])
+            for label, share in ((1, self.prior), (0, 1 - self.prior))
+        )
+
+    def _difference_mass(self, label: int, first: Region, second: Region, keep: list[tuple[bool, bool]]) -> float:
+        a, b = _profiled(first), _profiled(second)
+        if not a.same_coordinate(b):
+            raise NoClosedFormError(f"{a} and {b} are not unions of intervals in one coordinate")
+        return self.law(label, a).union_mass(combine_intervals(a.profile(), b.profile(), keep=keep))
+
+    def radius_cap(self, region: Region, sigma: float) -> float:
+        """A number that the certified radius σ·|margin| of X exceeds with probability below 1e-20."""
+        if sigma == 0:
+            return 0.0
+        # σ·margin is 1-Lipschitz: its value at the origin and the distance from there
+        return sigma * abs(float(region.margin(np.zeros((1, self.dim)), sigma)[0])) + self.reach()
+
+    def excess_mass(self, region: Region) -> float:
+        # class masses of the two halves of the difference: far smaller than the risks that it separates
+        bayes = self.bayes_region()
+        missed = [(True, False)], [(False, True)]
+        lost, gained = (
+            self.prior * self._difference_mass(1, bayes, region, keep)
+            - (1 - self.prior) * self._difference_mass(0, bayes, region, keep)
+            for keep in missed
+        )
+        return lost - gained
+
+
+def _profiled(region: Region) -> ProfileRegion:
+    if not isinstance(region, ProfileRegion):
+        raise NoClosedFormError(f"{type(region).__name__} has no coordinate with a known law under this task")
+    return region
+
+
+def check_level(name: str, value: float) -> float:
+    """A noise level: finite and at least 0."""
+    return _validate.nonnegative(name, value)

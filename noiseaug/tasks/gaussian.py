@@ -1,0 +1,187 @@
+"""Two Gaussians with a common covariance: training noise is a ridge (docs/math.md 2.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from noiseaug import _validate
+from noiseaug._numerics import FloatArray, bracketed_roots
+from noiseaug.errors import InvalidInputError, NoClosedFormError
+from noiseaug.laws import MixtureLaw
+from noiseaug.regions import HalfSpace, Region
+from noiseaug.regions._base import ProfileRegion
+from noiseaug.tasks._base import ProfileTask
+
+__all__ = ["GaussianPair"]
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianPair(ProfileTask):
+    """X given Y=y is N(mean_y, covariance).
+
+    The augmented rule is the half-space with normal (Σ + α²I)⁻¹(μ₁ − μ₀); smoothing leaves it as it is, so β plays no
+    part. The convolved rule is the Bayes rule for every α: h is a logistic function of an affine one, and symmetric
+    noise keeps its ½ level where it is.
+
+    Attributes:
+        mean_1: mean of class 1, shape (dim,).
+        mean_0: mean of class 0, shape (dim,).
+        covariance: Σ, positive definite, as a matrix (dim, dim), as its diagonal (dim,) or as a number (isotropic).
+        prior: P(Y=1).
+    """
+
+    mean_1: FloatArray
+    mean_0: FloatArray
+    covariance: FloatArray
+    prior: float = 0.5
+    dim: int = field(init=False, repr=False)
+    rules: ClassVar[tuple[str, ...]] = ("augmented", "convolved")
+
+    def __post_init__(self) -> None:
+        mean_1, mean_0 = (_validate.array(name, getattr(self, name), 1) for name in ("mean_1", "mean_0"))
+        if mean_1.size == 0 or mean_1.shape != mean_0.shape:
+            raise InvalidInputError(f"mean_1 and mean_0 have shapes {mean_1.shape} and {mean_0.shape}; expected one")
+        if np.array_equal(mean_1, mean_0):
+            raise InvalidInputError("mean_1 equals mean_0; expected two different means")
+        covariance = np.asarray(self.covariance, dtype=float)
+        if covariance.ndim == 0:
+            covariance = np.full(mean_1.size, _validate.positive("covariance", float(covariance)))
+        covariance = _validate.array("covariance", covariance, 1 if covariance.ndim == 1 else 2)
+        if covariance.shape not in {(mean_1.size,), (mean_1.size, mean_1.size)}:
+            raise InvalidInputError(f"covariance has shape {covariance.shape}; expected ({mean_1.size},) or its square")
+        if covariance.ndim == 2 and not np.allclose(covariance, covariance.T, rtol=1e-10, atol=0):
+            raise InvalidInputError("covariance is not symmetric; expected a symmetric positive definite matrix")
+        for name, value in (("mean_1", mean_1), ("mean_0", mean_0), ("covariance", covariance), ("dim", mean_1.size)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "prior", _validate.probability("prior", self.prior))
+        smallest = float(self._spectrum[0].min())
+        if smallest <= 0:
+            raise InvalidInputError(f"covariance is not positive definite: its smallest eigenvalue is {smallest:.3g}")
+
+    @cached_property
+    def _spectrum(self) -> tuple[FloatArray, FloatArray | None]:
+        """Eigenvalues of Σ and its eigenvectors, None where it is diagonal."""
+        if self.covariance.ndim == 1:
+            return self.covariance, None
+        values, vectors = np.linalg.eigh(self.covariance)
+        return values, vectors
+
+    def _apply(self, eigenvalue_map: FloatArray, v: FloatArray) -> FloatArray:
+        """V diag(map) Vᵀ v for vectors in the last axis of v."""
+        _, vectors = self._spectrum
+        return v * eigenvalue_map if vectors is None else (v @ vectors * eigenvalue_map) @ vectors.T
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        y = (rng.random(n) < self.prior).astype(int)
+        noise = self._apply(np.sqrt(self._spectrum[0]), rng.standard_normal((n, self.dim)))
+        noise += np.stack([self.mean_0, self.mean_1])[y]
+        return noise, y
+
+    def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
+        values, vectors = self._spectrum
+        shifted = _validate.points(x, self.dim) - (self.mean_1 if label else self.mean_0)
+        if vectors is not None:
+            shifted = shifted @ vectors
+        total = values + noise_sigma**2
+        return -0.5 * np.sum(shifted**2 / total + np.log(2 * np.pi * total), axis=1)
+
+    def augmented_region(self, train_sigma: float) -> HalfSpace:
+        variance = _validate.nonnegative("train_sigma", train_sigma) ** 2
+        normal = self._apply(1 / (self._spectrum[0] + variance), self.mean_1 - self.mean_0)
+        middle = 0.5 * (self.mean_1 + self.mean_0)
+        return HalfSpace(normal, float(normal @ middle - special.logit(self.prior)))
+
+    def convolved_region(self, train_sigma: float) -> HalfSpace:
+        _validate.nonnegative("train_sigma", train_sigma)
+        return self.augmented_region(0.0)
+
+    def noised(self, sigma: float) -> GaussianPair:
+        variance = _validate.nonnegative("sigma", sigma) ** 2
+        covariance = self.covariance + (variance if self.covariance.ndim == 1 else variance * np.eye(self.dim))
+        return GaussianPair(self.mean_1, self.mean_0, covariance, self.prior)
+
+    def _spread(self, region: HalfSpace) -> FloatArray:
+        """Σ^½ w / |w|, whose length is the standard deviation of the signed distance."""
+        return self._apply(np.sqrt(self._spectrum[0]), region.normal / np.linalg.norm(region.normal))
+
+    def law(self, label: int, region: ProfileRegion) -> MixtureLaw:
+        if not isinstance(region, HalfSpace):
+            raise NoClosedFormError(f"{type(region).__name__} has no known law under GaussianPair; half-spaces have")
+        mean = self.mean_1 if label else self.mean_0
+        return MixtureLaw.normal(float(region.coordinate(mean[None])[0]), float(np.linalg.norm(self._spread(region))))
+
+    def _difference_mass(self, label: int, first: Region, second: Region, keep: list[tuple[bool, bool]]) -> float:
+        """P(X in exactly the chosen one of two half-spaces), by Owen's T: the sum of two wedges.
+
+        Owen 1956: for standard normals U, V with correlation ρ,
+        P(U ≥ −h, V < −k) + P(U < −h, V ≥ −k) = 2T(h, a_h) + 2T(k, a_k) + [hk < 0], a_h = (k/h − ρ)/√(1 − ρ²).
+        """
+        if not isinstance(first, HalfSpace) or not isinstance(second, HalfSpace):
+            raise NoClosedFormError("GaussianPair compares half-spaces only")
+        law_1, law_2 = self.law(label, first), self.law(label, second)
+        h, k = float(law_1.means[0] / law_1.stds[0]), float(law_2.means[0] / law_2.stds[0])
+        u, v = self._spread(first) / law_1.stds[0], self._spread(second) / law_2.stds[0]
+        both = _symmetric_difference(h, k, 0.5 * float(np.sum((u - v) ** 2)))
+        if len(keep) == 2:
+            return both
+        # P(A only) − P(B only) = P(A) − P(B) = Φ(h) − Φ(k)
+        gap = float(special.ndtr(h) - special.ndtr(k)) if h < 0 else float(special.ndtr(-k) - special.ndtr(-h))
+        return max(0.5 * (both + gap if keep == [(True, False)] else both - gap), 0.0)
+
+    def reach(self) -> float:
+        far = max(float(np.linalg.norm(self.mean_1)), float(np.linalg.norm(self.mean_0)))
+        return far + float(np.sqrt(self._spectrum[0].max())) * (np.sqrt(self.dim) + 10)
+
+    def optimal_train_sigma(self, radius: float) -> float:
+        """The training noise α(r) after which no classifier at all has a larger certified accuracy at ``radius``.
+
+        α(r) = √λ where λ|(Σ + λI)⁻¹δ| = r, δ = (μ₁ − μ₀)/2, whatever the prior and the smoothing level (docs/math.md
+        2.2). The left side rises from 0 to |δ|, so the root is the only one. Other levels may do as well: with equal
+        priors and isotropic Σ all do.
+
+        Args:
+            radius: r ≥ 0 in input units.
+
+        Returns:
+            α(r) in input units; 0 at r = 0 and ∞ for r ≥ |δ|, where no finite level is best.
+        """
+        radius = _validate.nonnegative("radius", radius)
+        values, vectors = self._spectrum
+        delta = 0.5 * (self.mean_1 - self.mean_0)
+        squares = (delta if vectors is None else delta @ vectors) ** 2
+        length = float(np.sqrt(squares.sum()))
+        if radius == 0:
+            return 0.0
+        if radius >= length:
+            return np.inf
+
+        def excess(log_ridge: FloatArray) -> FloatArray:
+            shrink = special.expit(np.asarray(log_ridge)[..., None] - np.log(values))  # λ/(λ + eigenvalue)
+            return np.sqrt(np.sum(squares * shrink**2, axis=-1)) - radius
+
+        # with every eigenvalue at the smallest, or the largest, the root is in closed form
+        odds = np.log(radius / (length - radius))
+        low, high = np.log(values.min()) + odds, np.log(values.max()) + odds
+        root = bracketed_roots(excess, low - 1e-9 * abs(low) - 1e-9, high + 1e-9 * abs(high) + 1e-9)
+        return float(np.exp(0.5 * root[0]))
+
+
+def _symmetric_difference(h: float, k: float, distance: float) -> float:
+    """P(exactly one of U + h ≥ 0, V + k ≥ 0) for standard normals with 1 − correlation = ``distance``."""
+    if h == 0 and k == 0:
+        return float(2 * np.arcsin(np.sqrt(0.5 * distance)) / np.pi)
+    sine = np.sqrt(max(distance * (2 - distance), 0.0))
+    if sine == 0:
+        return float(abs(special.ndtr(h) - special.ndtr(k))) if distance < 1 else float(special.ndtr(-abs(h + k)))
+    slopes = []
+    for one, other in ((h, k), (k, h)):
+        rise = (other - one) + one * distance  # one·(other/one − ρ), without the cancellation at ρ ≈ 1
+        slopes.append(rise / (one * sine) if one != 0 else np.copysign(np.inf, rise))
+    wedges = 2 * special.owens_t(h, slopes[0]) + 2 * special.owens_t(k, slopes[1])
+    return float(1 + wedges if (h < 0) != (k < 0) else wedges)
