@@ -33,12 +33,14 @@ def _node_count(mu: FloatArray) -> int:
 
 
 def _saddle(mu: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """S = √(μ²+4ab), the saddle r₀, r₀ − 1 without cancellation, and φ(r₀) − a − b ≤ 0."""
+    """S = √(μ²+4ab), the saddle r₀, ln r₀ without cancellation, and φ(r₀) − a − b ≤ 0."""
     big = np.sqrt(mu * mu + 4 * a * b)
     saddle = (mu + big) / (2 * b)
     gap = 2 * (a + mu - b) / np.where(2 * b > mu, big + 2 * b - mu, 2 * b + 4 * a * b / (big + mu))
-    rate = -mu * (np.log1p(gap) - gap / (1 + gap)) - a * (gap / saddle) ** 2
-    return big, saddle, gap, rate
+    # far from the mean the saddle itself, near it the gap keeps all digits
+    log_saddle = np.where(np.abs(gap) < 0.5, np.log1p(np.maximum(gap, -0.9)), np.log(saddle))
+    rate = -mu * (log_saddle - gap / saddle) - a * (gap / saddle) ** 2
+    return big, saddle, log_saddle, rate
 
 
 def _path(mu: FloatArray, a: FloatArray, b: FloatArray, big: FloatArray, saddle: FloatArray) -> tuple[FloatArray, ...]:
@@ -77,11 +79,10 @@ def _trapezoid(values: FloatArray, step: FloatArray) -> FloatArray:
 def _tails_block(mu: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """ln P(≤), ln P(>) and ln of −∂P(≤)/∂a for flat arrays with b > 0 finite; shape (3, k)."""
     mu, a, b = mu[:, None], a[:, None], b[:, None]
-    big, saddle, gap, rate = _saddle(mu, a, b)
+    big, saddle, log_saddle, rate = _saddle(mu, a, b)
     theta, step, radius, bend, descent = _path(mu, a, b, big, saddle)
     # Scale the path so that it passes the pole p = 1 at a distance: right of it for P(≤), left of it for P(>).
-    below = gap >= 0
-    log_saddle, clearance = np.log1p(gap), _POLE_STEPS * step
+    below, clearance = log_saddle >= 0, _POLE_STEPS * step
     shift = np.where(below, np.maximum(log_saddle, clearance), np.minimum(log_saddle, -clearance)) - log_saddle
     scale, stretch = np.exp(shift), np.expm1(shift)
     turn = np.exp(1j * theta)

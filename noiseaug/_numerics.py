@@ -59,7 +59,7 @@ def log_normal_interval(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
 def normal_interval_mean(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
     """E[Z | lower ≤ Z ≤ upper] of a standard normal Z; lies in [lower, upper] whatever the rounding."""
     lower, upper = np.broadcast_arrays(np.asarray(lower, float), np.asarray(upper, float))
-    flip = lower + upper > 0
+    flip = upper > -lower
     a, b = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
     # Now |a| ≥ |b|, so φ(b) ≥ φ(a) and the mean (φ(a) − φ(b)) / mass is negative or zero.
     with np.errstate(invalid="ignore", over="ignore"):

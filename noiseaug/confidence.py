@@ -44,8 +44,9 @@ def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
     """One-sided Clopper–Pearson upper bound on a success probability, rounded up; arguments as ``binomial_lower``."""
     level = _validate.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
-    # through the failures, so that an upper bound close to 1 keeps its distance from it
-    return np.where(k == n, 1.0, np.minimum(1 - special.betaincinv(n - k, k + 1, level) * (1 - _STEP), 1.0))
+    # through the failures, so that a bound close to 1 keeps its distance from it; the subtraction rounds, so one up
+    failures = special.betaincinv(np.maximum(n - k, 1), k + 1, level) * (1 - _STEP)
+    return np.where(k == n, 1.0, np.minimum(np.nextafter(1 - failures, 2.0), 1.0))
 
 
 def binomial_interval(successes: int, trials: int, failure_prob: float) -> tuple[float, float]:

@@ -34,6 +34,10 @@ class _Tally:
         """Chan's update, which does not lose the variance of a small spread around a large mean."""
         size = values.size
         mean = float(values.mean())
+        if np.isinf(mean + self.mean):
+            # a constant classifier has infinite radii, and no variance
+            self.n, self.mean = self.n + size, np.inf
+            return
         gap, total = mean - self.mean, self.n + size
         self.squares += float(np.sum((values - mean) ** 2)) + gap**2 * self.n * size / total
         self.mean += gap * size / total
