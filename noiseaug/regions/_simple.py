@@ -174,12 +174,13 @@ def _newton(dim: int, radius: float, sigma: float, level: FloatArray, low: Float
             # Newton in t², in which the margin has a slope at the centre too
             squared = t[active] ** 2 - 2 * t[active] * gap / slope
             step = np.sqrt(np.maximum(squared, 0.0))
+        # a step of this size is rounding of the margin, and may point out of the bracket
+        there = (gap == 0) | (np.abs(step - t[active]) <= 1e-13 * t[active])
         inside = (step > low[active]) & (step < high[active])
         step = np.where(inside, step, 0.5 * (low[active] + high[active]))
-        moved = np.abs(step - t[active])
-        t[active] = step
-        active = active[moved > 4e-15 * np.maximum(step, 1e-300)]
-        active = active[high[active] - low[active] > 4e-15 * high[active]]
+        t[active] = np.where(there, t[active], step)
+        narrow = high[active] - low[active] <= 4e-15 * high[active]
+        active = active[~(there | narrow)]
         if active.size == 0:
             break
     return t
