@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug._noncentral import norm_log_tails
+from noiseaug._noncentral import log_norm_density, norm_log_tails
 from noiseaug._numerics import FloatArray, log1mexp, log_normal_interval, panel_nodes
 
 __all__ = ["AtomLaw", "ChiLaw", "Law", "MixtureLaw", "ShellLaw", "UniformLaw"]
@@ -95,12 +95,7 @@ class ChiLaw(Law):
         low = self.scale * np.sqrt(2 * special.gammaincinv(half, _TAIL))
         high = self.scale * np.sqrt(2 * special.gammainccinv(half, _TAIL))
         nodes, weights = _window_panels(low, high, 20, breakpoints, order)
-        z = nodes / self.scale
-        # relative to the mode, so that no large terms cancel in high dimension
-        log_density = np.log(2 / self.scale) + special.xlogy(self.dim - 1, z) - 0.5 * z**2
-        log_density -= half * np.log(2) + special.gammaln(half)
-        weights = weights * np.exp(log_density)
-        return nodes, weights
+        return nodes, weights * np.exp(log_norm_density(self.dim, 0.0, nodes, self.scale))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from noiseaug.tasks import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "VOTE_COLUMNS", "Cell", "Grid", "run_cell", "sweep", "to_frame"]
+__all__ = ["COLUMNS", "VOTE_COLUMNS", "Cell", "Grid", "distinct", "read_table", "run_cell", "sweep", "to_frame"]
 
 COLUMNS = (
     "task",
@@ -40,6 +41,8 @@ COLUMNS = (
 )
 VOTE_COLUMNS = ("votes", "vote_failure_prob")
 """Further columns of a table with ``finite_sample_certified_accuracy``: the run that is predicted."""
+
+_DTYPES: dict[str, Any] = {"seed": "Int64", "votes": "Int64", "vote_failure_prob": float}
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,12 @@ class Grid:
             levels = tuple(_validate.nonnegative(name, value) for value in _sequence(getattr(self, name)))
             if not levels and name != "radii":
                 raise InvalidInputError(f"{name} is empty; expected at least one level")
-            object.__setattr__(self, name, levels)
+            object.__setattr__(self, name, distinct(name, levels))
         for name, allowed in (("quantities", QUANTITIES), ("rule", RULES), ("method", METHODS)):
             words = tuple(_validate.choice(name, word, allowed) for word in _sequence(getattr(self, name)))
             if not words:
                 raise InvalidInputError(f"{name} is empty; expected some of {', '.join(allowed)}")
-            object.__setattr__(self, name, words)
+            object.__setattr__(self, name, distinct(name, words))
         object.__setattr__(self, "n", _validate.integer("n", self.n, at_least=2))
         object.__setattr__(self, "failure_prob", _validate.probability("failure_prob", self.failure_prob))
         if self.votes_per_point is not None:
@@ -126,9 +129,21 @@ class Cell:
 
 def _sequence(value: Any) -> tuple[Any, ...]:
     """A scalar or a word as a sequence of one."""
-    if isinstance(value, str) or np.ndim(value) == 0:
+    if isinstance(value, np.ndarray):
+        return tuple(np.atleast_1d(value))
+    if isinstance(value, str | Mapping | Set) or not isinstance(value, Iterable):
         return (value,)
     return tuple(value)
+
+
+def distinct(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    """The values, if no two of them are equal."""
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise InvalidInputError(f"{name} holds {value!r} more than once; expected different entries")
+        seen.add(value)
+    return values
 
 
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
@@ -181,16 +196,20 @@ def _row(cell: Cell, smooth_sigma: float, question: Question, estimate: Estimate
 
 
 def to_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a tidy frame; ``seed`` and ``votes`` are nullable integers."""
+    """Rows as a tidy frame; ``seed`` and ``votes`` are nullable integers, further columns come last."""
     import pandas as pd
 
     frame = pd.DataFrame(list(rows))
-    for column in ("seed", "votes"):
-        if column in frame:
-            frame[column] = frame[column].astype("Int64")
-    if "vote_failure_prob" in frame:
-        frame["vote_failure_prob"] = frame["vote_failure_prob"].astype(float)
-    return frame
+    first = [column for column in (*COLUMNS, *VOTE_COLUMNS) if column in frame]
+    frame = frame[[*first, *(column for column in frame if column not in first)]]
+    return frame.astype({column: kind for column, kind in _DTYPES.items() if column in frame})
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The frame that was written to a CSV file, number for number."""
+    import pandas as pd
+
+    return pd.read_csv(path, float_precision="round_trip", dtype=_DTYPES)
 
 
 def sweep(
@@ -258,7 +277,10 @@ def sweep(
         vote_failure_prob,
         votes_per_point,
     )
-    tasks = [task] if isinstance(task, Task) else list(task)
+    tasks = [task] if isinstance(task, Task) else _sequence(task)
+    if not tasks or not all(isinstance(one, Task) for one in tasks):
+        kinds = ", ".join(type(one).__name__ for one in tasks) or "empty"
+        raise InvalidInputError(f"task is {kinds}; expected one or more of noiseaug.tasks")
     seed = _validate.integer("seed", seed, at_least=0)
     cells = [cell for one in tasks for cell in grid.cells(one, seed)]
     results = dict(run_all(run_cell, cells, jobs=jobs, progress="sweep" if progress else None))

@@ -14,6 +14,7 @@ from noiseaug.tasks import (
     GaussianPair,
     Intervals,
     IsolatedBall,
+    Lattice,
     MixtureOnLine,
 )
 
@@ -37,6 +38,7 @@ def _rotation(dim: int, seed: int) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, dim)))[0]
 
 
+_FIELD = np.random.default_rng(7).random((12, 9))
 _TURN = _rotation(3, 5)
 CASES = [
     Case("pair-diagonal", GaussianPair([1, 0.5, 0.25], [-1, -0.5, -0.25], [1.0, 0.2, 0.05]), 0.5, 0.4, 0.3),
@@ -55,6 +57,8 @@ CASES = [
     Case("isolated-window", IsolatedBall(2, 1.0, window=3.0), 0.3, 0.4, 0.2),
     Case("line", Intervals([[1.0, 2.0], [2.5, 3.0], [6.0, 8.0]], (0.0, 10.0)), 0.3, 0.4, 0.3),
     Case("line-border", Intervals([[0.0, 2.0], [2.5, 3.0], [6.0, 10.0]], (0.0, 10.0)), 0.6, 0.5, 0.4),
+    Case("lattice-torus", Lattice(np.round(_FIELD), periodic=True), 0.8, 1.0, 0.5),
+    Case("lattice-edges", Lattice(_FIELD[:, 0], weights=1 + _FIELD[:, 1]), 1.0, 1.5, 0.5),
     Case("circle", Intervals([[1.0, 2.0], [2.5, 3.0], [6.0, 8.0]], (0.0, 10.0), periodic=True), 0.4, 0.5, 0.3),
     Case("circle-row", Intervals.row(2, 2.0, 1.0, (-5.0, 5.0)), 0.75, 1.4, 0.2),
     Case("mixture", MixtureOnLine([(0.5, -2, 0.3), (0.5, 2, 0.5)], [(1, 0, 1)], prior=0.4), 0.4, 0.5, 0.2),

@@ -10,7 +10,7 @@ from noiseaug import risk, sweep
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.predictors import augmented, bayes, convolved, smoothed
 from noiseaug.regions import HalfSpace
-from noiseaug.risk import Question, VotedPredictor, VoteBudget, evaluate
+from noiseaug.risk import Question, VoteBudget, VotedPredictor, evaluate
 from noiseaug.tasks import GaussianPair, PointMasses
 from tests.statistics import FALSE_ALARM
 
@@ -57,8 +57,7 @@ def test_data_sets_of_scikit_learn():
     assert (digits.dim, digits.num_classes) == (64, 10)
     assert digits.test_points is not None
     assert len(digits.points) + len(digits.test_points) == 1797
-    assert 0 <= digits.points.min()
-    assert digits.points.max() == 1
+    assert (digits.points.min(), digits.points.max()) == (0, 1)
     assert str(digits) == "PointMasses(digits(test_share=0.5,seed=0))"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import special
@@ -43,7 +45,7 @@ def test_superlevels_are_where_the_margin_is(region, sigma):
 def test_superlevels_shrink_with_the_level(region):
     x = points(region, 300, 3)
     inside = [chosen.contains(x) for chosen in region.superlevels(0.6, np.linspace(-2, 2, 9))]
-    for larger, smaller in zip(inside, inside[1:], strict=False):
+    for larger, smaller in itertools.pairwise(inside):
         assert not (smaller & ~larger).any()
 
 

@@ -11,6 +11,7 @@ from noiseaug.errors import NoClosedFormError
 from noiseaug.predictors import augmented, bayes, by_rule, convolved, smoothed
 from noiseaug.risk import QUANTITIES, Question, VoteBudget, evaluate
 from noiseaug.risk._questions import WITH_RADIUS
+from noiseaug.tasks import BinaryTask, LatticeTask
 from tests.cases import CASES, ids
 from tests.statistics import FALSE_ALARM, assert_frequency
 
@@ -18,6 +19,9 @@ EVERY = pytest.mark.parametrize("case", CASES, ids=ids(CASES))
 BUDGET = VoteBudget(400, 0.01)
 RULES = [(case, rule) for case in CASES for rule in case.task.rules]
 EVERY_RULE = pytest.mark.parametrize(("case", "rule"), RULES, ids=[f"{c.name}-{r}" for c, r in RULES])
+
+
+CONTINUOUS = [c for c in CASES if "convolved" in c.task.rules and not isinstance(c.task, LatticeTask)]
 
 
 def all_questions(radius: float) -> list[Question]:
@@ -72,7 +76,8 @@ def test_augmented_is_the_bayes_rule_of_the_noised_law(case):
     """The region against the sign of the noised log-odds at random points, noise included."""
     rng = np.random.default_rng(2)
     x, _ = case.task.sample(2000, rng)
-    x = x + case.train_sigma * rng.standard_normal(x.shape)
+    if not isinstance(case.task, LatticeTask):  # there only cells are points
+        x = x + case.train_sigma * rng.standard_normal(x.shape)
     odds = case.task.log_odds(x, case.train_sigma)
     clear = np.abs(odds) > 1e-9
     assert clear.any()
@@ -167,7 +172,8 @@ def test_finite_sample_accuracy_grows_with_the_votes(case):
         for votes in (100, 10_000, 1_000_000, 100_000_000)
     ]
     assert values[3] == pytest.approx(limit, abs=2e-3)
-    assert (np.diff(values) >= -1e-9).all()
+    # up to points just out of reach, which few votes certify with the failure probability
+    assert (np.diff(values) >= -1e-3).all()
 
 
 @EVERY
@@ -192,11 +198,11 @@ def test_predictions_follow_the_decision_region(case):
 
 @EVERY
 def test_noised_family_members(case):
-    try:
-        noised = case.task.noised(case.train_sigma)
-    except NoClosedFormError as error:
-        assert "log_density" in str(error)
+    if type(case.task).noised is BinaryTask.noised:
+        with pytest.raises(NoClosedFormError, match="log_density"):
+            case.task.noised(case.train_sigma)
         return
+    noised = case.task.noised(case.train_sigma)
     x, _ = case.task.sample(200, np.random.default_rng(6))
     for label in (0, 1):
         assert np.allclose(noised.log_density(x, label), case.task.log_density(x, label, case.train_sigma), rtol=1e-10)
@@ -210,9 +216,12 @@ def test_description_is_readable_and_distinct(case):
     assert sum(str(other.task) == text for other in CASES) == 1
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if "convolved" in c.task.rules], ids=lambda c: c.name)
+@pytest.mark.parametrize("case", CONTINUOUS, ids=ids(CONTINUOUS))
 def test_convolved_by_its_definition(case):
-    """{h ∗ p_α ≥ ½} against E h(x + αZ) by sampling; false alarm 1e-9 for each of 20 points."""
+    """{h ∗ p_α ≥ ½} against E h(x + αZ) by sampling; false alarm 1e-9 for each of 20 points.
+
+    Lattices have noise of their own and a test of their own (test_lattice.py).
+    """
     rng = np.random.default_rng(8)
     x, _ = case.task.sample(20, rng)
     region = convolved(case.task, case.train_sigma)

@@ -16,6 +16,8 @@ from noiseaug.errors import InvalidInputError
 
 __all__ = ["ProfileRegion", "Region"]
 
+_BLOCK_FLOATS = 1 << 20  # noisy coordinates held at a time: 8 MiB
+
 
 class Region(ABC):
     """A subset A of R^d, read as the classifier that predicts 1 on A and 0 elsewhere.
@@ -60,6 +62,17 @@ class Region(ABC):
     def smoothed(self, sigma: float) -> Self:
         """The points where at least half of the noisy copies fall into the region: {1_A ∗ p_σ ≥ ½}."""
         return self.superlevels(sigma, [0.0])[0]
+
+    def votes(self, x: ArrayLike, sigma: float, count: int, rng: np.random.Generator) -> np.ndarray:
+        """How many of ``count`` noisy copies of each point fall into the region, integers of shape (n,)."""
+        x = _validate.points(x, self.dim)
+        out = np.zeros(len(x), dtype=np.int64)
+        rows = max(1, min(count, _BLOCK_FLOATS // self.dim))
+        for i, point in enumerate(x):
+            for start in range(0, count, rows):
+                noise = rng.standard_normal((min(rows, count - start), self.dim))
+                out[i] += np.count_nonzero(self.contains(point + sigma * noise))
+        return out
 
     def gaussian_mass(self, x: ArrayLike, sigma: float) -> FloatArray:
         """P(x + σZ ∈ A) for each point, shape (n,)."""

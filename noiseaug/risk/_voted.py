@@ -57,27 +57,34 @@ class VotedPredictor:
     def __post_init__(self) -> None:
         object.__setattr__(self, "smooth_sigma", _validate.nonnegative("smooth_sigma", self.smooth_sigma))
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.base.num_classes
+
     def counts(self, x: FloatArray, votes: int, rng: np.random.Generator) -> np.ndarray:
         """Votes of each class at each point, shape (n, num_classes)."""
         n, dim = x.shape
-        out = np.zeros((n, self.base.num_classes), dtype=np.int64)
+        out = np.zeros((n, self.num_classes), dtype=np.int64)
         rows = max(1, min(votes, _BLOCK_FLOATS // dim))
         for i in range(n):
             for start in range(0, votes, rows):
                 noisy = x[i] + self.smooth_sigma * rng.standard_normal((min(rows, votes - start), dim))
-                out[i] += np.bincount(self.base.predict(noisy), minlength=self.base.num_classes)
+                out[i] += np.bincount(self.base.predict(noisy), minlength=self.num_classes)
         return out
 
 
 @dataclass(frozen=True)
-class _RegionClassifier:
-    """A region as a labelling function."""
+class _VotedRegion:
+    """A region as the base classifier; it knows the noise of its own space."""
 
     region: Region
+    smooth_sigma: float
     num_classes: int = 2
 
-    def predict(self, x: FloatArray) -> np.ndarray:
-        return self.region.contains(x).astype(np.int64)
+    def counts(self, x: FloatArray, votes: int, rng: np.random.Generator) -> np.ndarray:
+        ones = self.region.votes(x, self.smooth_sigma, votes, rng)
+        return np.stack([votes - ones, ones], axis=1)
 
 
 @dataclass(frozen=True)
@@ -120,11 +127,11 @@ def evaluate_voted(
     Half of the failure probability goes to the shares of all points and classes, half to the average over points.
     """
     if isinstance(predictor, SmoothedRegion):
-        predictor = VotedPredictor(_RegionClassifier(predictor.base), predictor.smooth_sigma)
-    if not isinstance(predictor, VotedPredictor):
+        predictor = _VotedRegion(predictor.base, predictor.smooth_sigma)
+    if not isinstance(predictor, VotedPredictor | _VotedRegion):
         raise NoClosedFormError(f"{type(predictor).__name__} cannot vote; expected predict and num_classes")
     rng, vote_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    level = 0.25 * failure_prob / (n * predictor.base.num_classes)
+    level = 0.25 * failure_prob / (n * predictor.num_classes)
     parts: list[list[np.ndarray]] = [[] for _ in asked]
     for x, y in sample_chunks(task, n, rng):
         counts = predictor.counts(x, votes, vote_rng)
@@ -140,7 +147,7 @@ def evaluate_voted(
 
 def _points(
     task: Task,
-    predictor: VotedPredictor,
+    predictor: VotedPredictor | _VotedRegion,
     drawn: _Votes,
     question: Question,
     budget: VoteBudget,

@@ -27,55 +27,93 @@ SUMMARY_COLUMNS = (
 )
 
 
-def _curve_columns(table: pd.DataFrame) -> list[str]:
-    """The columns that tell one curve over train_sigma from another."""
-    fixed = ("train_sigma", "value", "lower", "upper", "seed", "n", "failure_prob", "method")
-    return [column for column in table.columns if column not in fixed]
+def _curve_numbers(table: pd.DataFrame) -> pd.Series:
+    """A number for each curve over train_sigma, in the order of the table; sampled values are curves of their own."""
+    along = ("train_sigma", "value", "lower", "upper", "seed", "n", "failure_prob", "method")
+    keys = [table[column] for column in table.columns if column not in along]
+    return table.groupby([*keys, table["method"] == "sampled"], sort=False, dropna=False).ngroup()
 
 
 def with_benefit(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``benefit``: the gain over train_sigma 0 in the quantity's good direction.
+    """The table with the gain over train_sigma 0 in the quantity's good direction, and an interval for it.
 
-    Pal & Sulam's benefit Δ_{0,β} − Δ_{α,β} for quantities where less is better, the increase for accuracies and radii.
+    The column ``benefit`` is Pal & Sulam's Δ_{0,β} − Δ_{α,β} for quantities where less is better, the increase for
+    accuracies and radii; ``benefit_lower`` and ``benefit_upper`` bound it where both values lie in their intervals. NaN
+    on curves without a row at train_sigma 0.
     """
-    keys = _curve_columns(table)
-    base = table[table["train_sigma"] == 0].drop_duplicates(keys)[[*keys, "value"]]
-    merged = table.merge(base.rename(columns={"value": "without_noise"}), on=keys, how="left", validate="many_to_one")
-    sign = np.where(merged["quantity"].isin(_LESS_IS_BETTER), -1.0, 1.0)
-    return merged.assign(benefit=sign * (merged["value"] - merged["without_noise"]))
+    curve = _curve_numbers(table)
+    at_zero = table["train_sigma"] == 0
+    base = table[at_zero].groupby(curve[at_zero])[["value", "lower", "upper"]].first().reindex(curve)
+    value, lower, upper = (table[name].to_numpy(float) for name in ("value", "lower", "upper"))
+    value_0, lower_0, upper_0 = (base[name].to_numpy(float) for name in ("value", "lower", "upper"))
+    falls = table["quantity"].isin(_LESS_IS_BETTER).to_numpy()
+    certain = at_zero.to_numpy()  # a value gains nothing over itself
+    return table.assign(
+        without_noise=value_0,
+        benefit=np.where(falls, _minus(value_0, value), _minus(value, value_0)),
+        benefit_lower=np.where(certain, 0.0, np.where(falls, _minus(lower_0, upper), _minus(lower, upper_0))),
+        benefit_upper=np.where(certain, 0.0, np.where(falls, _minus(upper_0, lower), _minus(upper, lower_0))),
+    ).reset_index(drop=True)
+
+
+def _minus(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The difference; 0 where both are infinite, as the average radii of two constant classifiers."""
+    with np.errstate(invalid="ignore"):
+        return np.where(first == second, 0.0, first - second)
 
 
 def best_levels(table: pd.DataFrame) -> pd.DataFrame:
     """For each curve over train_sigma the row with the largest benefit; the smallest such level on ties."""
-    ranked = with_benefit(table)
+    gains = with_benefit(table)
     # ties within rounding go to the smallest noise
-    ranked = ranked.assign(rounded=ranked["benefit"].round(9)).sort_values(
-        ["rounded", "train_sigma"], ascending=[False, True]
+    ranked = gains.assign(curve=_curve_numbers(table).to_numpy(), rounded=gains["benefit"].round(9))
+    ranked = ranked.sort_values(["curve", "rounded", "train_sigma"], ascending=[True, False, True])
+    return ranked.drop_duplicates("curve").drop(columns=["curve", "rounded"])
+
+
+def _verdicts(gains: pd.DataFrame, curve: pd.Series) -> np.ndarray:
+    """For each curve what training noise does, as far as the intervals let one say."""
+    by_curve = gains.groupby(curve.to_numpy())
+    surely_gained, surely_lost = by_curve["benefit_lower"].max(), by_curve["benefit_upper"].min()
+    seen = by_curve["benefit"].max()
+    never = (by_curve["benefit_upper"].max() <= _NOTICEABLE) & (by_curve["benefit_lower"].min() >= -_NOTICEABLE)
+    return np.select(
+        [surely_gained > _NOTICEABLE, seen > _NOTICEABLE, surely_lost < -_NOTICEABLE, never],
+        ["helps", "unclear", "hurts", "no effect"],
+        "unclear",
     )
-    return ranked.drop_duplicates(_curve_columns(table)).drop(columns="rounded").sort_index()
 
 
 def summary(table: pd.DataFrame, setting: Sequence[str], label: str) -> pd.DataFrame:
     """One line for each curve: value without noise, with the best noise, and whether noise helps.
+
+    The verdict is ``helps`` where some level surely gains, ``hurts`` where none is seen to gain and some level surely
+    loses, ``no effect`` where no level does either, and ``unclear`` where the intervals of sampled values are too wide
+    to say. Curves without a row at train_sigma 0 are left out.
 
     Args:
         table: tidy rows of one or more curves over train_sigma.
         setting: columns that are named in the line besides quantity, smooth_sigma and radius.
         label: what to call the family.
     """
+    import pandas as pd
+
+    table = table[with_benefit(table)["without_noise"].notna().to_numpy()]
+    if table.empty:
+        return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
     best = best_levels(table)
-    worst = with_benefit(table).groupby(_curve_columns(table), dropna=False)["benefit"].min()
-    least = worst.reindex(best.set_index(_curve_columns(table)).index).to_numpy()
+    noise = _verdicts(with_benefit(table), _curve_numbers(table))
 
     def describe(row: pd.Series) -> str:
         return ", ".join([label, *(f"{name.removeprefix('task_')}={row[name]:g}" for name in setting)])
 
-    helps = np.where(best["benefit"] > _NOTICEABLE, "helps", np.where(least < -_NOTICEABLE, "hurts", "no effect"))
     if "task_prior" in best:
         # a classifier that always gives the likelier answer certifies its share at every radius
         constant = np.maximum(best["task_prior"], 1 - best["task_prior"])
         short = (best["quantity"] == "certified_accuracy") & (best["value"] <= constant + 1e-9)
-        helps = np.where(short & (helps == "helps"), "helps, short of a constant", helps)
-    lines = best.assign(setting=best.apply(describe, axis=1), noise=helps)
+        noise = np.where(short & (noise == "helps"), "helps, short of a constant", noise)
+    # an infinite average radius is had by giving one answer everywhere
+    noise = np.where(np.isinf(best["value"]) & (noise == "helps"), "helps, as a constant", noise)
+    lines = best.assign(setting=best.apply(describe, axis=1), noise=noise)
     lines = lines.rename(columns={"value": "with_best_noise", "train_sigma": "best_train_sigma", "benefit": "gain"})
     return lines[list(SUMMARY_COLUMNS)].reset_index(drop=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from noiseaug import tasks
+from noiseaug import _validate, tasks
 from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import Cell, Grid
+from noiseaug.sweeps import Cell, Grid, distinct
 from noiseaug.tasks import Task
 
-__all__ = ["TASKS", "Part", "Study", "read_toml"]
+__all__ = ["TASKS", "Part", "Study", "read_toml", "steps"]
 
 TASKS: dict[str, Callable[..., Task]] = {
     "GaussianPair": tasks.GaussianPair,
@@ -27,6 +28,9 @@ TASKS: dict[str, Callable[..., Task]] = {
     "Intervals": tasks.Intervals,
     "Intervals.row": tasks.Intervals.row,
     "MixtureOnLine": tasks.MixtureOnLine,
+    "Lattice": tasks.Lattice,
+    "DiscLattice": tasks.DiscLattice,
+    "PublishedDiscs": tasks.PublishedDiscs,
     "PointMasses.moons": tasks.PointMasses.moons,
     "PointMasses.circles": tasks.PointMasses.circles,
     "PointMasses.digits": tasks.PointMasses.digits,
@@ -34,6 +38,8 @@ TASKS: dict[str, Callable[..., Task]] = {
 """What a study may name as its task: classes of ``noiseaug.tasks`` and their factories."""
 
 _GRID_FIELDS = tuple(f.name for f in fields(Grid))
+_MOST_STEPS = 100_000
+_OF_TASK = "task."
 _LIST_FIELDS = ("train_sigma", "smooth_sigma", "radii", "quantities", "rule", "method")
 
 
@@ -54,13 +60,17 @@ class Part:
     grid: Grid
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
+        if not isinstance(self.task, str) or self.task not in TASKS:
             raise InvalidInputError(f"task is {self.task!r}; expected one of {', '.join(TASKS)}")
         unknown = [name for name in [*self.fixed, *self.vary] if name not in self.parameters]
         if unknown:
             raise InvalidInputError(
                 f"{self.task} has no parameter {', '.join(unknown)}; it has {', '.join(self.parameters)}"
             )
+        for name, values in self.vary.items():
+            if not values:
+                raise InvalidInputError(f"{name} is empty; expected at least one value")
+            distinct(name, [_entry(value) for value in values])
         object.__setattr__(self, "fixed", {k: v for k, v in self.fixed.items() if k not in self.vary})
 
     @property
@@ -75,17 +85,25 @@ class Part:
         return [(setting, _build(self.task, {**self.fixed, **setting})) for setting in settings]
 
     def with_setting(self, key: str, values: Sequence[Any]) -> Part:
-        """The same part with a grid field or a task parameter replaced."""
-        if key in _GRID_FIELDS:
-            changed: Any = {key: tuple(values) if key in _LIST_FIELDS else values[0]}
-            return replace(self, grid=replace(self.grid, **changed))
-        return replace(self, vary={**self.vary, key: tuple(values)})
+        """The same part with a grid field or a task parameter replaced.
+
+        A name that both have is the grid's; ``task.n`` is the task's.
+        """
+        if key not in _GRID_FIELDS:
+            return replace(self, vary={**self.vary, key.removeprefix(_OF_TASK): tuple(values)})
+        if key not in _LIST_FIELDS and len(values) != 1:
+            raise InvalidInputError(f"{key} is {list(values)}; expected one value")
+        changed: Any = {key: tuple(values) if key in _LIST_FIELDS else values[0]}
+        return replace(self, grid=replace(self.grid, **changed))
 
 
 def _build(name: str, parameters: Mapping[str, Any]) -> Task:
     try:
         return TASKS[name](**parameters)
-    except TypeError as error:
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError, LookupError) as error:
+        # values of a wrong kind, which a factory trips over before a task can check them
         raise InvalidInputError(f"{name} cannot be made from {dict(parameters)}: {error}") from None
 
 
@@ -105,6 +123,9 @@ class Study:
     parts: tuple[Part, ...]
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", _validate.integer("seed", self.seed, at_least=0))
+
     def with_settings(self, settings: Mapping[str, Sequence[Any]]) -> Study:
         """The study with ``--set`` values put in wherever they apply.
 
@@ -113,7 +134,7 @@ class Study:
         """
         parts = self.parts
         for key, values in settings.items():
-            takes = [key in _GRID_FIELDS or key in part.parameters for part in parts]
+            takes = [key in _GRID_FIELDS or key.removeprefix(_OF_TASK) in part.parameters for part in parts]
             if not any(takes):
                 known = sorted({name for part in parts for name in part.parameters})
                 raise InvalidInputError(
@@ -125,7 +146,7 @@ class Study:
     def cells(self) -> list[tuple[dict[str, Any], Cell]]:
         """All cells in the order of the table, each with the columns that its task's varied parameters add."""
         return [
-            ({f"task_{name}": value for name, value in setting.items()}, cell)
+            ({f"task_{name}": _entry(value) for name, value in setting.items()}, cell)
             for part in self.parts
             for setting, task in part.tasks()
             for cell in part.grid.cells(task, self.seed)
@@ -157,6 +178,12 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _entry(value: Any) -> Any:
+    """A parameter's value as an entry of the table, which can be compared and grouped by."""
+    plain = _plain(value)
+    return json.dumps(plain) if isinstance(plain, list | dict) else plain
+
+
 def read_toml(path: Path) -> Study:
     """A study from a TOML file.
 
@@ -173,38 +200,46 @@ def read_toml(path: Path) -> Study:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} is not a TOML file: {error}") from None
-    _only(content, {"name", "title", "seed", "part"}, str(path))
+    where = str(path)
+    _only(content, {"name", "title", "seed", "part"}, where)
     parts = content.get("part")
     if not isinstance(parts, list) or not parts:
-        raise InvalidInputError(f"{path} has no [[part]]; expected at least one")
+        raise InvalidInputError(f"{where} has no [[part]]; expected at least one")
     name = content.get("name", path.stem)
     if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
-        raise InvalidInputError(f"{path}: name is {name!r}; expected letters, digits, - and _")
-    seed = content.get("seed", 0)
-    if not isinstance(seed, int) or seed < 0:
-        raise InvalidInputError(f"{path}: seed is {seed!r}; expected an integer of at least 0")
-    return Study(name, str(content.get("title", name)), tuple(_part(part, path) for part in parts), seed)
+        raise InvalidInputError(f"{where}: name is {name!r}; expected letters, digits, - and _")
+    title = content.get("title", name)
+    if not isinstance(title, str):
+        raise InvalidInputError(f"{where}: title is {title!r}; expected a text")
+    try:
+        described = tuple(_part(part) for part in parts)
+        return Study(name, title, described, content.get("seed", 0))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
 
 
-def _part(content: Mapping[str, Any], path: Path) -> Part:
-    _only(content, {"task", "fixed", "vary", "grid"}, f"{path}, [[part]]")
+def _part(content: Any) -> Part:
+    _only(content, {"task", "fixed", "vary", "grid"}, "[[part]]")
     if "task" not in content or "grid" not in content:
-        raise InvalidInputError(f"{path}: a [[part]] needs 'task' and 'grid'")
-    grid = {key: _expand(key, value) for key, value in content["grid"].items()}
-    _only(grid, set(_GRID_FIELDS), f"{path}, grid")
-    missing = [key for key in ("train_sigma", "smooth_sigma") if key not in grid]
+        raise InvalidInputError("a [[part]] needs 'task' and 'grid'")
+    fixed, vary = content.get("fixed", {}), content.get("vary", {})
+    _only(content["grid"], set(_GRID_FIELDS), "grid")
+    for name, table in (("fixed", fixed), ("vary", vary)):
+        if not isinstance(table, Mapping):
+            raise InvalidInputError(f"{name} is {table!r}; expected a table of the task's parameters")
+    missing = [key for key in ("train_sigma", "smooth_sigma") if key not in content["grid"]]
     if missing:
-        raise InvalidInputError(f"{path}: grid lacks {' and '.join(missing)}")
-    vary = {key: _expand(key, value) for key, value in content.get("vary", {}).items()}
-    bad = [key for key, value in vary.items() if not isinstance(value, list | tuple) or not value]
-    if bad:
-        raise InvalidInputError(f"{path}: vary.{bad[0]} is {vary[bad[0]]!r}; expected a list of values")
-    return Part(content["task"], content.get("fixed", {}), vary, Grid(**grid))
+        raise InvalidInputError(f"grid lacks {' and '.join(missing)}")
+    varied = {key: _expand(key, value) for key, value in vary.items()}
+    for key, value in varied.items():
+        if not isinstance(value, list):
+            raise InvalidInputError(f"vary.{key} is {value!r}; expected a list of values")
+    return Part(content["task"], fixed, varied, Grid(**{k: _expand(k, v) for k, v in content["grid"].items()}))
 
 
 def _only(content: Any, allowed: set[str], where: str) -> None:
     if not isinstance(content, Mapping):
-        raise InvalidInputError(f"{where} is not a table of keys")
+        raise InvalidInputError(f"{where} is {content!r}; expected a table of keys")
     unknown = sorted(set(content) - allowed)
     if unknown:
         raise InvalidInputError(f"{where} has unknown keys {', '.join(unknown)}; expected {', '.join(sorted(allowed))}")
@@ -216,4 +251,13 @@ def _expand(key: str, value: Any) -> Any:
         return value
     if set(value) != {"start", "stop", "num"}:
         raise InvalidInputError(f"{key} is {dict(value)}; expected a list, or a table with start, stop and num")
-    return [float(number) for number in np.linspace(value["start"], value["stop"], int(value["num"]))]
+    return list(steps(key, value["start"], value["stop"], value["num"]))
+
+
+def steps(name: str, start: Any, stop: Any, num: Any) -> tuple[float, ...]:
+    """Equal steps from ``start`` to ``stop``, rounded so that tables and file names read well."""
+    start, stop = _validate.number(f"{name}, start", start), _validate.number(f"{name}, stop", stop)
+    num = _validate.integer(f"{name}, num", num)
+    if num > _MOST_STEPS:
+        raise InvalidInputError(f"{name}, num is {num}; expected at most {_MOST_STEPS}")
+    return tuple(float(f"{value:.12g}") for value in np.linspace(start, stop, num))

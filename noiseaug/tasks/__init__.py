@@ -1,7 +1,9 @@
 """Tasks: laws of a labelled point (X, Y), each a frozen description with a sampler and, where known, exact risks."""
 
 from noiseaug.tasks._base import BinaryTask, ProfileTask, Task
+from noiseaug.tasks.discs import DiscLattice, PublishedDiscs
 from noiseaug.tasks.gaussian import GaussianPair
+from noiseaug.tasks.lattice import Lattice, LatticeTask, disagreement_curves
 from noiseaug.tasks.line import Intervals
 from noiseaug.tasks.mixture import MixtureOnLine
 from noiseaug.tasks.points import KernelRule, PointMasses
@@ -11,12 +13,17 @@ __all__ = [
     "BinaryTask",
     "ConcentricGaussians",
     "ConcentricSpheres",
+    "DiscLattice",
     "GaussianPair",
     "Intervals",
     "IsolatedBall",
     "KernelRule",
+    "Lattice",
+    "LatticeTask",
     "MixtureOnLine",
     "PointMasses",
     "ProfileTask",
+    "PublishedDiscs",
     "Task",
+    "disagreement_curves",
 ]

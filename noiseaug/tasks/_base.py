@@ -168,7 +168,7 @@ class ProfileTask(BinaryTask):
             ends = np.concatenate(profiles)
             owner = np.repeat(np.arange(len(profiles)), [len(profile) for profile in profiles])
             masses = self.law(label, profiled[0]).interval_mass(ends[:, 0], ends[:, 1])
-            return np.bincount(owner, weights=masses, minlength=len(profiles))
+            return np.bincount(owner, weights=masses, minlength=len(profiles)).astype(float)
         return np.array([self.law(label, region).union_mass(region.profile()) for region in profiled])
 
     def expectation(

@@ -118,7 +118,7 @@ class ConcentricGaussians(ProfileTask):
 def _mean_logistic(dim: int, distance: float, sigma: float, level: float, slope: float) -> float:
     """E[1/(1 + exp(b|x+σZ|² − a))] for |x| = distance, by panels around the bulk of |x+σZ| and around the threshold."""
     centre = np.sqrt(distance**2 + dim * sigma**2)
-    low, high = max(0.0, centre - 12 * sigma - distance * 0), centre + 12 * sigma
+    low, high = max(0.0, centre - 12 * sigma), centre + 12 * sigma
     threshold = np.sqrt(level / slope)
     width = 1 / (2 * slope * threshold)
     steps = np.concatenate([-np.geomspace(40, 0.5, 12), [0.0], np.geomspace(0.5, 40, 12)])

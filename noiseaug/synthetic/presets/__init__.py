@@ -6,6 +6,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.synthetic.presets import (
     agreement,
     circle,
+    discs,
     isolated,
     minority,
     moons,
@@ -26,6 +27,8 @@ PRESETS: dict[str, Preset] = {
         minority.PRESET,
         spheres.PRESET,
         circle.PRESET,
+        discs.PUBLISHED,
+        discs.FAIR,
         isolated.PRESET,
         agreement.PRESET,
         rules.PRESET,

@@ -1,0 +1,59 @@
+"""``python -m benchmarks [NAME...]``: runs the benchmarks, all by default, and prints a table of seconds and ratios."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+
+import numpy as np
+import scipy
+
+from benchmarks import BENCHMARKS, Row, load
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    threads = next((os.environ[k] for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if k in os.environ), "all")
+    return (
+        f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, "
+        f"{threads} BLAS thread(s), {platform.machine()} {platform.system()}, "
+        f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
+    )
+
+
+def line(name: str, row: Row) -> str:
+    """A row of the table as text."""
+    baseline = "" if row.baseline is None else f"{row.baseline:.3f}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.1f}x"
+    verdict = row.target and f"{row.target}: {'met' if row.met else 'MISSED'}"
+    return f"{name:<12} {row.label:<52} {row.seconds:>9.3f} {baseline:>9} {ratio:>7}  {verdict}".rstrip()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; 0 if all targets are met, 1 if one is missed, 2 for an unknown name."""
+    load()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Seconds of noiseaug and of the obvious way."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(sorted(BENCHMARKS))}; default all")
+    parser.add_argument("--repeats", type=int, default=3, help="runs behind each median (default 3)")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in BENCHMARKS]
+    if unknown or options.repeats < 1:
+        expected = f"one of {', '.join(sorted(BENCHMARKS))}" if unknown else "at least one repeat"
+        print(f"{unknown[0] if unknown else options.repeats}: expected {expected}", file=sys.stderr)
+        return 2
+    print(machine())
+    print(f"{'benchmark':<12} {'what':<52} {'seconds':>9} {'obvious':>9} {'ratio':>7}  target")
+    met = True
+    for name in options.names or sorted(BENCHMARKS):
+        for row in BENCHMARKS[name](options.repeats):
+            print(line(name, row), flush=True)
+            met &= row.met
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
