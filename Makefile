@@ -34,6 +34,8 @@ demo: $(STAMP) ## run the default study: when does training with noise help, and
 	@echo "==> The default study (python -m noiseaug.synthetic): some two minutes on two cores."
 	@echo "    Its table and pictures land in noiseaug-results/ ; the last lines name every file."
 	$(PY) -m noiseaug.synthetic
+	@echo "==> A classifier on the bundled digits, certified from end to end (python -m noiseaug.demo)."
+	$(PY) -m noiseaug.demo
 
 test: $(STAMP) ## check style and types, then run all fast tests on two cores
 	@echo "==> 1/3 style (ruff), 2/3 types (mypy), 3/3 the fast tests (pytest on two cores): a few minutes in all."

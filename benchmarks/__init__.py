@@ -24,10 +24,11 @@ class Row:
 
     Attributes:
         label: what was computed.
-        seconds: median time of noiseaug.
-        baseline: median time of the obvious implementation in the same run, or None where there is none.
+        seconds: median time of noiseaug, or what else ``unit`` says.
+        baseline: the same of the obvious implementation in the same run, or None where there is none.
         target: what the time or the ratio should meet, in words.
         met: whether it does.
+        unit: unit of the two numbers.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Row:
     baseline: float | None = None
     target: str = ""
     met: bool = True
+    unit: str = "s"
 
     @property
     def ratio(self) -> float | None:

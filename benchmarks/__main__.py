@@ -28,7 +28,8 @@ def line(name: str, row: Row) -> str:
     baseline = "" if row.baseline is None else f"{row.baseline:.3f}"
     ratio = "" if row.ratio is None else f"{row.ratio:.1f}x"
     verdict = row.target and f"{row.target}: {'met' if row.met else 'MISSED'}"
-    return f"{name:<12} {row.label:<52} {row.seconds:>9.3f} {baseline:>9} {ratio:>7}  {verdict}".rstrip()
+    numbers = f"{row.seconds:>10.3f} {baseline:>10} {row.unit:<6} {ratio:>7}"
+    return f"{name:<12} {row.label:<52} {numbers}  {verdict}".rstrip()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{unknown[0] if unknown else options.repeats}: expected {expected}", file=sys.stderr)
         return 2
     print(machine())
-    print(f"{'benchmark':<12} {'what':<52} {'seconds':>9} {'obvious':>9} {'ratio':>7}  target")
+    print(f"{'benchmark':<12} {'what':<52} {'noiseaug':>10} {'obvious':>10} {'unit':<6} {'ratio':>7}  target")
     met = True
     for name in options.names or sorted(BENCHMARKS):
         for row in BENCHMARKS[name](options.repeats):

@@ -14,21 +14,54 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("confidence", "errors", "estimates", "plotting", "predictors", "regions", "risk", "synthetic", "tasks")
+_SUBMODULES = (
+    "certificates",
+    "certification",
+    "confidence",
+    "errors",
+    "estimates",
+    "estimator",
+    "plotting",
+    "predictors",
+    "records",
+    "regions",
+    "report",
+    "risk",
+    "synthetic",
+    "tasks",
+    "votes",
+)
 _NAMES = {
     "Estimate": "estimates",
     "InvalidInputError": "errors",
     "NoClosedFormError": "errors",
     "NoiseaugError": "errors",
+    "SmoothedClassifier": "estimator",
+    "certify": "certification",
+    "predict": "certification",
+    "recertify": "certification",
     "sweep": "sweeps",
 }
 
 if TYPE_CHECKING:
+    from noiseaug.certification import certify, predict, recertify
     from noiseaug.errors import InvalidInputError, NoClosedFormError, NoiseaugError
     from noiseaug.estimates import Estimate
+    from noiseaug.estimator import SmoothedClassifier
     from noiseaug.sweeps import sweep
 
-__all__ = ["Estimate", "InvalidInputError", "NoClosedFormError", "NoiseaugError", "__version__", "sweep"]
+__all__ = [
+    "Estimate",
+    "InvalidInputError",
+    "NoClosedFormError",
+    "NoiseaugError",
+    "SmoothedClassifier",
+    "__version__",
+    "certify",
+    "predict",
+    "recertify",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -11,29 +14,45 @@ from noiseaug.errors import NoiseaugError
 
 __all__ = ["run_app"]
 
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, or that of the copy which typer carries
+_INTERRUPTED = 130
 
-def run_app(app: typer.Typer) -> None:
+
+def run_app(app: typer.Typer) -> NoReturn:
     """Runs the application and exits.
 
     Exit status 2 with one line for everything a user can mend, 130 after an interruption; programming errors keep
     their traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal or a pipe that cannot show β gets a question mark, not a traceback
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        status = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except _UsageError as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        _fail(error.format_message().rstrip(".") + hint)  # type: ignore[attr-defined]
     except NoiseaugError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        # the reader of a pipe went away; the interpreter must not write the rest at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
-        if error.errno == errno.EPIPE:
-            # the reader of a pipe went away; nothing is wrong on this side
-            sys.stderr.close()
-            sys.exit(0)
         where = f": {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}")
-    except KeyboardInterrupt:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "; make room: finished cells are kept, --resume does the rest" if full else ""
+        _fail(f"{error.strerror or error}{where}{remedy}")
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:
         print("\ninterrupted; finished cells are kept, --resume does the rest", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(status)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(2)

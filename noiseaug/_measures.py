@@ -33,12 +33,14 @@ class StepMeasure:
         return lower, upper, log_normal_interval(lower, upper)
 
     def log_smoothed(self, x: FloatArray, sigma: float) -> FloatArray:
-        return np.minimum(special.logsumexp(self._logs(x, sigma)[2], axis=-1), 0.0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.minimum(special.logsumexp(self._logs(x, sigma)[2], axis=-1), 0.0)
 
     def conditional_mean(self, x: FloatArray, sigma: float) -> FloatArray:
         lower, upper, logs = self._logs(x, sigma)
-        weights = special.softmax(logs, axis=-1)
-        return x + sigma * np.sum(weights * normal_interval_mean(lower, upper), axis=-1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            weights = special.softmax(logs, axis=-1)
+            return x + sigma * np.sum(weights * normal_interval_mean(lower, upper), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class MixtureMeasure:
         return np.log(self.weights) - 0.5 * (square + np.log(2 * np.pi * total))
 
     def log_smoothed(self, x: FloatArray, sigma: float) -> FloatArray:
-        return special.logsumexp(self._log_terms(x, sigma), axis=-1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return special.logsumexp(self._log_terms(x, sigma), axis=-1)
 
     def conditional_mean(self, x: FloatArray, sigma: float) -> FloatArray:
-        weights = special.softmax(self._log_terms(x, sigma), axis=-1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            weights = special.softmax(self._log_terms(x, sigma), axis=-1)
         shrink = self.variances / (self.variances + sigma**2)
         return np.sum(weights * (self.means + shrink * (x[..., None] - self.means)), axis=-1)
 
@@ -108,12 +112,15 @@ class FourierStep:
     def __init__(self, arcs: FloatArray, period: float, sigma: float, harmonics: int = 64) -> None:
         k = np.arange(1, harmonics + 1)
         self._frequency = 2 * np.pi * k / period
-        phases = np.exp(-1j * self._frequency[:, None, None] * arcs)
-        coefficients = (phases[..., 0] - phases[..., 1]).sum(axis=1) / (2j * np.pi * k)
-        coefficients[np.abs(coefficients) < 1e-14] = 0.0  # exact zeros of symmetric sets, up to rounding
+        middle, half = 0.5 * (arcs[:, 0] + arcs[:, 1]), 0.5 * (arcs[:, 1] - arcs[:, 0])
+        parts = np.exp(-1j * self._frequency[:, None] * middle) * np.sin(self._frequency[:, None] * half)
+        coefficients = parts.sum(axis=1) / (np.pi * k)
+        # exact zeros of symmetric sets, up to rounding
+        coefficients[np.abs(parts.sum(axis=1)) < 1e-14 * np.abs(parts).sum(axis=1)] = 0.0
         with np.errstate(divide="ignore"):
             log_size = np.log(np.abs(coefficients)) - 0.5 * (self._frequency * sigma) ** 2
         self.mean = float(np.sum(arcs[:, 1] - arcs[:, 0]) / period)
+        self._tie = 2e-16 * (2 + len(arcs))
         self.log_scale = float(log_size.max()) if np.isfinite(log_size).any() else -np.inf
         self.scale = float(np.exp(self.log_scale))
         relative = np.exp(log_size - self.log_scale) if np.isfinite(self.log_scale) else np.zeros(harmonics)
@@ -132,10 +139,13 @@ class FourierStep:
         )
         return slope - slack, slope + slack
 
+    def rounding(self, x: FloatArray) -> FloatArray:
+        return np.full(np.shape(x), 1e-14)
+
     def level_of(self, mass: FloatArray) -> FloatArray:
         """The level of G at which the smoothed indicator equals ``mass``."""
         gap = np.asarray(mass) - self.mean
-        gap = np.where(np.abs(gap) <= 4e-16, 0.0, gap)
+        gap = np.where(np.abs(gap) <= self._tie, 0.0, gap)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             level = gap / self.scale
         return np.where(gap == 0, 0.0, level)

@@ -18,9 +18,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug._numerics import FloatArray, log1mexp, log_normal_interval, margin_from_logs
+from noiseaug._numerics import FloatArray, log1mexp, log_normal_interval, margin_from_logs, panel_nodes
 
-__all__ = ["log_norm_density", "log_sphere_density", "norm_log_tails", "norm_margin", "norm_margin_slope"]
+__all__ = [
+    "log_norm_density",
+    "log_sphere_density",
+    "log_sphere_ratio",
+    "norm_log_tails",
+    "norm_margin",
+    "norm_margin_slope",
+]
 
 _WIDTHS = 9.6  # the bell is cut where it is below e^{−46} of its top
 _POLE_STEPS = 6.5  # least distance of the path from the pole, in steps: the pole then costs e^{−2π·6.5}
@@ -32,11 +39,13 @@ def _node_count(mu: FloatArray) -> int:
     return 96 if mu.min() < 1.25 else 48
 
 
-def _saddle(mu: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """S = √(μ²+4ab), the saddle r₀, ln r₀ without cancellation, and φ(r₀) − a − b ≤ 0."""
+def _saddle(
+    mu: FloatArray, a: FloatArray, b: FloatArray, excess: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """S = √(μ²+4ab), the saddle r₀, ln r₀ without cancellation, and φ(r₀) − a − b ≤ 0; ``excess`` is a − b."""
     big = np.sqrt(mu * mu + 4 * a * b)
     saddle = (mu + big) / (2 * b)
-    gap = 2 * (a + mu - b) / np.where(2 * b > mu, big + 2 * b - mu, 2 * b + 4 * a * b / (big + mu))
+    gap = 2 * (excess + mu) / np.where(2 * b > mu, big + 2 * b - mu, 2 * b + 4 * a * b / (big + mu))
     # far from the mean the saddle itself, near it the gap keeps all digits
     log_saddle = np.where(np.abs(gap) < 0.5, np.log1p(np.maximum(gap, -0.9)), np.log(saddle))
     rate = -mu * (log_saddle - gap / saddle) - a * (gap / saddle) ** 2
@@ -76,10 +85,10 @@ def _trapezoid(values: FloatArray, step: FloatArray) -> FloatArray:
     return (values.sum(axis=-1) - 0.5 * values[..., 0]) * step[..., 0] / np.pi
 
 
-def _tails_block(mu: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+def _tails_block(mu: FloatArray, a: FloatArray, b: FloatArray, excess: FloatArray) -> FloatArray:
     """ln P(≤), ln P(>) and ln of −∂P(≤)/∂a for flat arrays with b > 0 finite; shape (3, k)."""
-    mu, a, b = mu[:, None], a[:, None], b[:, None]
-    big, saddle, log_saddle, rate = _saddle(mu, a, b)
+    mu, a, b, excess = mu[:, None], a[:, None], b[:, None], excess[:, None]
+    big, saddle, log_saddle, rate = _saddle(mu, a, b, excess)
     theta, step, radius, bend, descent = _path(mu, a, b, big, saddle)
     # Scale the path so that it passes the pole p = 1 at a distance: right of it for P(≤), left of it for P(>).
     below, clearance = log_saddle >= 0, _POLE_STEPS * step
@@ -100,14 +109,16 @@ def _tails(dim: int, distance: ArrayLike, radius: ArrayLike, sigma: ArrayLike) -
     """Broadcast shape and the three logarithms of ``_tails_block``, with the limits b = 0 and b = ∞ filled in."""
     t, rho, s = np.broadcast_arrays(np.asarray(distance, float), np.asarray(radius, float), np.asarray(sigma, float))
     with np.errstate(over="ignore"):
-        a, b = 0.5 * (t / s).ravel() ** 2, 0.5 * (np.maximum(rho, 0.0) / s).ravel() ** 2
+        inner_radius = np.maximum(rho, 0.0)
+        a, b = 0.5 * (t / s).ravel() ** 2, 0.5 * (inner_radius / s).ravel() ** 2
+        excess = 0.5 * (((t - inner_radius) / s) * ((t + inner_radius) / s)).ravel()
     out = np.empty((3, a.size))
     out[:, b == 0] = np.array([-np.inf, 0.0, -np.inf])[:, None]
     out[:, np.isinf(b)] = np.array([0.0, -np.inf, -np.inf])[:, None]
     inner = np.flatnonzero((b > 0) & np.isfinite(b))
     for start in range(0, inner.size, _BLOCK):
         index = inner[start : start + _BLOCK]
-        out[:, index] = _tails_block(np.full(index.size, 0.5 * dim), a[index], b[index])
+        out[:, index] = _tails_block(np.full(index.size, 0.5 * dim), a[index], b[index], excess[index])
     return t.shape, out
 
 
@@ -171,7 +182,8 @@ def log_sphere_density(dim: int, sphere: ArrayLike, norm: ArrayLike, sigma: Arra
         index = inner[start : start + _BLOCK]
         a, b = 0.5 * (rho[index] / s[index]) ** 2, 0.5 * (t[index] / s[index]) ** 2
         a, b, m = a[:, None], b[:, None], np.full((index.size, 1), mu)
-        big, saddle, _, rate = _saddle(m, a, b)
+        apart = 0.5 * ((rho[index] - t[index]) / s[index]) * ((rho[index] + t[index]) / s[index])
+        big, saddle, _, rate = _saddle(m, a, b, apart[:, None])
         theta, step, radius, bend, descent = _path(m, a, b, big, saddle)
         bell = np.exp(descent) * radius * (np.cos(theta) + bend * np.sin(theta))
         # the trapezoidal sum gives the density of |x+σZ|²/2σ²; divide by the area of the sphere of norm t
@@ -179,3 +191,30 @@ def log_sphere_density(dim: int, sphere: ArrayLike, norm: ArrayLike, sigma: Arra
         out[index] = log_density + np.log(t[index] / s[index] ** 2) - (dim - 1) * np.log(t[index])
     out[inner] -= _log_sphere_area(dim)
     return out.reshape(shape)
+
+
+def log_sphere_ratio(dim: int, inner: float, outer: float, norm: ArrayLike, sigma: float) -> FloatArray:
+    """ln of the ratio of :func:`log_sphere_density` for two spheres, at points of norm ``norm``.
+
+    (outer² − inner²)/2σ² − ∫ I_{d/2}(κ)/I_{d/2−1}(κ) dκ between κ = norm·inner/σ² and norm·outer/σ²: what the two
+    densities have in common never appears, so noise of any size costs no digits.
+    """
+    t = np.asarray(norm, dtype=float)
+    ends = np.geomspace(inner, outer, 2 + int(2 * np.log2(outer / inner)))
+    rho, weights = panel_nodes(ends, 12)
+    kappa = (t[..., None] / sigma) * (rho / sigma)
+    steepness = np.sum(weights * _bessel_ratio(dim, kappa), axis=-1) * t
+    return (0.5 * (outer - inner) * (outer + inner) - steepness) / sigma**2
+
+
+def _bessel_ratio(dim: int, kappa: FloatArray) -> FloatArray:
+    """I_{d/2}(κ)/I_{d/2−1}(κ): Gauss's continued fraction, and for κ far above the order the scaled functions."""
+    far = kappa > 20.0 * (dim + 20)
+    near = np.where(far, 1.0, kappa)
+    # evaluated from its tail: the partial denominators d + 2j outgrow κ after some κ/2 terms
+    fraction = np.zeros_like(near)
+    for j in range(60 + int(0.75 * near.max(initial=0.0)), -1, -1):
+        fraction = near / (dim + 2 * j + near * fraction)
+    with np.errstate(invalid="ignore"):
+        scaled = special.ive(0.5 * dim, kappa) / special.ive(0.5 * dim - 1, kappa)
+    return np.where(far, scaled, fraction)

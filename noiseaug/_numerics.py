@@ -40,34 +40,58 @@ def margin_from_logs(log_mass: ArrayLike, log_complement: ArrayLike) -> FloatArr
     return np.where(log_mass < log_complement, tail, -tail)
 
 
-def log_normal_interval(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
-    """ln(Φ(upper) − Φ(lower)) for lower ≤ upper, keeping relative accuracy in both tails and for narrow intervals."""
+def _lower_tail(
+    lower: ArrayLike, upper: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, np.ndarray]:
+    """Intervals mirrored to lie below 0 or straddle it: a, b, width, middle, and whether they were mirrored."""
     lower, upper = np.broadcast_arrays(np.asarray(lower, float), np.asarray(upper, float))
-    # Work in the lower tail, where log_ndtr resolves differences.
-    flip = lower > 0
+    flip = upper > -lower
     a, b = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
-    log_b = special.log_ndtr(b)
+    with np.errstate(invalid="ignore"):
+        return a, b, b - a, 0.5 * (a + b), flip
+
+
+def _mills(t: FloatArray) -> FloatArray:
+    """Φ(−t)/φ(t)."""
+    return np.sqrt(np.pi / 2) * special.erfcx(t / np.sqrt(2))
+
+
+def _is_narrow(width: FloatArray, middle: FloatArray) -> np.ndarray:
+    """Whether the density changes so little over the interval that a short series around its middle is exact."""
+    return width * np.maximum(1.0, np.abs(middle)) < 3e-3
+
+
+def log_normal_interval(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
+    """ln(Φ(upper) − Φ(lower)) for lower ≤ upper; the mass is right to a relative 1e-13 in tails and if narrow."""
+    a, b, width, middle, _ = _lower_tail(lower, upper)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        wide = log_b + log1mexp(special.log_ndtr(a) - log_b)
-        width, middle = b - a, 0.5 * (a + b)
-        # Narrow intervals: density at the midpoint times the width, with the next term of the expansion.
-        narrow = -0.5 * middle**2 - _HALF_LOG_2PI + np.log(width) + np.log1p((middle**2 - 1) * width**2 / 24)
-        result = np.where(width * np.maximum(1.0, np.abs(middle)) < 1e-4, narrow, wide)
+        # both ends below 0: φ(b)(M(|b|) − e^{−(a²−b²)/2} M(|a|)), the exponent as a product
+        fall = np.exp(-0.5 * width * -(a + b))
+        tail = np.log(_mills(np.abs(b)) - np.where(np.isinf(a), 0.0, fall * _mills(np.abs(a))))
+        tail += -0.5 * b**2 - _HALF_LOG_2PI
+        straddling = np.log(special.ndtr(b) - special.ndtr(a))
+        m2, w2 = middle**2, width**2
+        series = (m2 - 1) * w2 / 24 + (m2**2 - 6 * m2 + 3) * w2**2 / 1920
+        narrow = -0.5 * m2 - _HALF_LOG_2PI + np.log(width) + np.log1p(series)
+        result = np.where(_is_narrow(width, middle), narrow, np.where(b <= 0, tail, straddling))
     return np.where(b > a, result, -np.inf)
 
 
 def normal_interval_mean(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
-    """E[Z | lower ≤ Z ≤ upper] of a standard normal Z; lies in [lower, upper] whatever the rounding."""
-    lower, upper = np.broadcast_arrays(np.asarray(lower, float), np.asarray(upper, float))
-    flip = upper > -lower
-    a, b = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
-    # Now |a| ≥ |b|, so φ(b) ≥ φ(a) and the mean (φ(a) − φ(b)) / mass is negative or zero.
-    with np.errstate(invalid="ignore", over="ignore"):
-        log_phi_b = -0.5 * b**2 - _HALF_LOG_2PI
-        gap = np.where(np.isfinite(b), 0.5 * (b - a) * (b + a), 0.0)
-        mean = -np.exp(log_phi_b + log1mexp(gap) - log_normal_interval(a, b))
-        mean = np.where(np.isneginf(a) & np.isposinf(b), 0.0, mean)
-        mean = np.where(b - a < 1e-4, 0.5 * (a + b), mean)
+    """E[Z | lower ≤ Z ≤ upper] of a standard normal Z to a relative 1e-13; always lies in [lower, upper]."""
+    a, b, width, middle, flip = _lower_tail(lower, upper)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        exponent = 0.5 * width * -(a + b)
+        fall = np.where(np.isinf(a), 0.0, np.exp(-exponent))
+        # (φ(a) − φ(b)) / mass, both over φ(b)
+        tail = -np.where(np.isinf(a), 1.0, -np.expm1(-exponent)) / (
+            _mills(np.abs(b)) - np.where(np.isinf(a), 0.0, fall * _mills(np.abs(a)))
+        )
+        bells = np.exp(-0.5 * a**2) - np.exp(-0.5 * b**2)
+        straddling = bells / np.sqrt(2 * np.pi) / (special.ndtr(b) - special.ndtr(a))
+        tilt = middle * width
+        narrow = middle + width * (-tilt / 12 + tilt**3 / 720)
+        mean = np.where(_is_narrow(width, middle), narrow, np.where(b <= 0, tail, straddling))
     mean = np.clip(mean, a, b)
     return np.where(flip, -mean, mean)
 

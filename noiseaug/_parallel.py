@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import numbers
+import os
+import signal
 import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from typing import TypeVar
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, NoiseaugError
 
 __all__ = ["run_all"]
+
+_DASK_PATIENCE = 5  # seconds until a scheduler has to answer
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -29,37 +39,83 @@ def run_all(
         function: importable, without side effects.
         pieces: its arguments.
         jobs: worker processes; 1 runs here, −1 uses every core.
-        dask: address of a Dask scheduler to run on instead.
+        dask: address of a Dask scheduler to run on instead, on all its workers.
         progress: title of a progress bar on standard error, or None.
+
+    Raises:
+        InvalidInputError: for a bad number of jobs or an address where no scheduler answers, before any work is done.
+        NoiseaugError: where a worker process or the scheduler is lost.
     """
+    if isinstance(jobs, bool) or not isinstance(jobs, numbers.Integral) or jobs == 0 or jobs < -1:
+        raise InvalidInputError(f"jobs is {jobs!r}; expected a number of processes, or -1 for one a core")
     from tqdm import tqdm
 
+    here = dask is None and (jobs == 1 or len(pieces) < 2)
     # a log file gets a line now and then, a terminal a bar that moves
     every = 0.1 if sys.stderr.isatty() else 10.0
-    with tqdm(total=len(pieces), desc=progress, disable=progress is None, unit="cell", mininterval=every) as bar:
-        for item in _results(function, pieces, jobs, dask):
+    with (
+        nullcontext() if here else _backend(dask),
+        tqdm(total=len(pieces), desc=progress, disable=progress is None, unit="cell", mininterval=every) as bar,
+    ):
+        for item in _here(function, pieces) if here else _elsewhere(function, pieces, jobs, dask):
             bar.update()
             yield item
 
 
-def _results(
+def _here(function: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iterator[tuple[int, Result]]:
+    """One piece after another, on one thread as in a worker process: small matrices want no more."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    pools = ThreadpoolController()
+    for index, piece in enumerate(pieces):
+        with pools.limit(limits=1):
+            result = function(piece)
+        yield index, result
+
+
+def _elsewhere(
     function: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int, dask: str | None
 ) -> Iterator[tuple[int, Result]]:
-    if dask is None and (jobs == 1 or len(pieces) < 2):
-        for index, piece in enumerate(pieces):
-            yield index, function(piece)
-        return
-    if jobs == 0 or jobs < -1:
-        raise InvalidInputError(f"jobs is {jobs}; expected a number of processes, or -1 for one a core")
     import joblib
 
-    with _backend(dask):
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size="auto")
-        yield from parallel(joblib.delayed(_indexed)(function, index, piece) for index, piece in enumerate(pieces))
+    jobs, parent = (jobs, os.getpid()) if dask is None else (-1, None)
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size="auto")
+    calls = (joblib.delayed(_one)(function, index, piece, parent) for index, piece in enumerate(pieces))
+    results = parallel(calls)
+    try:
+        for result in results:  # noqa: UP028  (yield from would close it before the except clause)
+            yield result
+    except GeneratorExit:
+        # whoever takes the results has stopped; joblib warns of what is meant
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
+        raise
+    except BrokenExecutor:
+        raise NoiseaugError("a worker process was killed, perhaps for its memory; try again with fewer jobs") from None
+    except CancelledError:
+        raise NoiseaugError(f"the Dask scheduler at {dask} was lost") from None
 
 
-def _indexed(function: Callable[[Any], Any], index: int, piece: Any) -> tuple[int, Any]:
+def _one(function: Callable[[Piece], Result], index: int, piece: Piece, parent: int | None) -> tuple[int, Result]:
+    if parent is not None:
+        _follow(parent)
     return index, function(piece)
+
+
+@cache
+def _follow(parent: int) -> None:
+    """Makes a worker process deaf to Ctrl-C, which its parent answers, and ends it soon after its parent has ended."""
+    if os.getppid() != parent:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -75,9 +131,11 @@ def _backend(dask: str | None) -> Iterator[None]:
         from distributed import Client
     except ImportError:
         raise InvalidInputError("--dask needs the extra 'dask': pip install 'noiseaug[dask]'") from None
+    if not dask:
+        raise InvalidInputError("the address of the Dask scheduler is empty; expected one like tcp://127.0.0.1:8786")
     try:
-        client = Client(dask, timeout=10)
-    except (OSError, ValueError) as error:
+        client = Client(dask, timeout=_DASK_PATIENCE)
+    except Exception as error:  # each transport has its own errors
         raise InvalidInputError(f"no Dask scheduler answers at {dask}: {error}") from None
     with client, joblib.parallel_config(backend="dask"):
         yield

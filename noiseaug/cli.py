@@ -8,22 +8,32 @@ import typer
 
 import noiseaug
 from noiseaug._command import run_app
+from noiseaug.certification_cli import register
 from noiseaug.synthetic.cli import app as synthetic_app
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(synthetic_app, name="synthetic")
+register(app)
 
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
 ) -> None:
     """Should the base classifier of a smoothed classifier be trained with noise, and how much?"""
     if version:
         print(f"noiseaug {noiseaug.__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def main() -> None:

@@ -14,7 +14,15 @@ from noiseaug import _validate
 from noiseaug._numerics import FloatArray
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["binomial_interval", "binomial_lower", "binomial_upper", "empirical_bernstein", "minimum_votes"]
+__all__ = [
+    "binomial_interval",
+    "binomial_lower",
+    "binomial_upper",
+    "empirical_bernstein",
+    "log_wealth",
+    "majority_p_value",
+    "minimum_votes",
+]
 
 _STEP = 1e-12
 
@@ -97,3 +105,33 @@ def minimum_votes(votes: int, margin: ArrayLike, failure_prob: float) -> np.ndar
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
         low = np.minimum(low, high - 1)
     return high
+
+
+def log_wealth(successes: ArrayLike, trials: ArrayLike, threshold: float) -> FloatArray:
+    """ln of the wealth of a bettor against "the success probability is at most ``threshold``".
+
+    The mixture of likelihood ratios q^H (1−q)^{N−H} / t^H (1−t)^{N−H} over q from Beta(½, ½) cut off below the
+    threshold t. If the success probability is at most t the wealth is a supermartingale that starts at 1, so it ever
+    reaches 1/a with probability at most a (Ville): a test that may be looked at after every vote.
+
+    Args:
+        successes: H, votes for the class.
+        trials: N, votes in all; broadcasts.
+        threshold: t in (0, 1).
+    """
+    t = _validate.probability("threshold", threshold)
+    h, n = _counts(successes, trials)
+    with np.errstate(divide="ignore"):
+        # the cut-off prior's posterior mass, and its own
+        kept = np.log(special.betaincc(h + 0.5, n - h + 0.5, t)) - np.log(special.betaincc(0.5, 0.5, t))
+    plain = special.betaln(h + 0.5, n - h + 0.5) - special.betaln(0.5, 0.5)
+    return plain + kept - h * np.log(t) - (n - h) * np.log1p(-t)
+
+
+def majority_p_value(first: ArrayLike, second: ArrayLike) -> FloatArray:
+    """Two-sided exact p-value of "both classes are equally likely" from the two counts (Cohen et al.'s PREDICT)."""
+    top, rest = np.maximum(first, second), np.minimum(first, second)
+    top, total = np.asarray(top, dtype=float), np.asarray(top, dtype=float) + np.asarray(rest, dtype=float)
+    # P(Bin(n, ½) ≥ top) on both sides; a tie has p-value 1
+    tail = special.betainc(np.maximum(top, 1), total - top + 1, 0.5)
+    return np.where(2 * top == total, 1.0, np.minimum(2 * tail * (1 + _STEP), 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InvalidInputError", "NoClosedFormError", "NoiseaugError"]
+__all__ = ["InvalidInputError", "NoClosedFormError", "NoiseaugError", "UndecidedError"]
 
 
 class NoiseaugError(Exception):
@@ -15,3 +15,7 @@ class InvalidInputError(NoiseaugError, ValueError):
 
 class NoClosedFormError(NoiseaugError, NotImplementedError):
     """A quantity was asked for by a method that the task does not have; names the methods that it has."""
+
+
+class UndecidedError(NoiseaugError, ArithmeticError):
+    """A result that double precision cannot tell, such as a boundary that lies absurdly far out."""

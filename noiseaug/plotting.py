@@ -58,9 +58,6 @@ def new_figure(rows: int = 1, columns: int = 1, *, width: float | None = None, h
         width: width of a panel in inches.
         height: height of a panel in inches.
     """
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -102,7 +99,7 @@ def curves(
     for colour, value in zip(colours(hue, len(values)), values, strict=True):
         line = table[table[hue] == value].sort_values(x)
         label = f"{symbol} = {value:g}" if symbol else f"{value:g}"
-        axes.plot(line[x], line[y], color=colour, label=label, lw=1.4)
+        axes.plot(line[x], line[y], color=colour, label=label, lw=1.4, marker="o" if len(line) == 1 else None, ms=4)
         if y == "value" and "lower" in line and bool((line["upper"] - line["lower"] > 1e-6).any()):
             axes.fill_between(line[x], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
         if mark is not None:
@@ -153,7 +150,7 @@ def benefit_map(axes: Axes, table: pd.DataFrame, x: str, y: str, *, value: str =
 def hatch_where(axes: Axes, table: pd.DataFrame, x: str, y: str, where: pd.Series) -> None:
     """Hatches the cells of a heat map over (x, y) where the condition on the table's rows holds."""
     grid = table.assign(where=where.astype(float)).pivot(index=y, columns=x, values="where")
-    if grid.to_numpy().any():
+    if min(grid.shape) > 1 and grid.to_numpy().any():
         import matplotlib as mpl
 
         with mpl.rc_context({"hatch.linewidth": 0.4, "hatch.color": "0.6"}):

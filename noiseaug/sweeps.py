@@ -15,7 +15,7 @@ from noiseaug.estimates import Estimate
 from noiseaug.predictors import RULES, by_rule, smoothed
 from noiseaug.regions import Region
 from noiseaug.risk import QUANTITIES, Question, VoteBudget, VotedPredictor, evaluate
-from noiseaug.risk._questions import questions
+from noiseaug.risk._questions import WITH_RADIUS, questions
 from noiseaug.risk.evaluate import METHODS
 from noiseaug.tasks import Task
 
@@ -87,12 +87,14 @@ class Grid:
                 raise InvalidInputError(f"{name} is empty; expected some of {', '.join(allowed)}")
             object.__setattr__(self, name, distinct(name, words))
         object.__setattr__(self, "n", _validate.integer("n", self.n, at_least=2))
-        object.__setattr__(self, "failure_prob", _validate.probability("failure_prob", self.failure_prob))
+        object.__setattr__(self, "votes", _validate.integer("votes", self.votes))
+        for name in ("failure_prob", "vote_failure_prob"):
+            object.__setattr__(self, name, _validate.probability(name, getattr(self, name)))
         if self.votes_per_point is not None:
             object.__setattr__(self, "votes_per_point", _validate.integer("votes_per_point", self.votes_per_point))
-        if not self.questions:
-            raise InvalidInputError(f"radii are empty, but {', '.join(self.quantities)} need at least one")
-        self.budget  # noqa: B018  (checks the votes)
+        unasked = [name for name in self.quantities if name in WITH_RADIUS and not self.radii]
+        if unasked:
+            raise InvalidInputError(f"radii is empty, but {', '.join(unasked)} needs at least one radius")
 
     @property
     def questions(self) -> list[Question]:
@@ -209,7 +211,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """The frame that was written to a CSV file, number for number."""
     import pandas as pd
 
-    return pd.read_csv(path, float_precision="round_trip", dtype=_DTYPES)
+    # newer versions of pandas read every digit unasked, and warn when asked
+    new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
+    return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=_DTYPES)
 
 
 def sweep(

@@ -27,6 +27,8 @@ class Region(ABC):
     """
 
     dim: int  # dimension d of the space
+    proven: bool = True
+    """Whether the boundary is known up to rounding; False after a quadrature, or where a level was only touched."""
 
     @abstractmethod
     def contains(self, x: ArrayLike) -> np.ndarray:

@@ -35,6 +35,8 @@ class HalfSpace(ProfileRegion):
         if not normal.any():
             raise InvalidInputError("normal is zero; a half-space needs a direction")
         object.__setattr__(self, "normal", normal)
+        if np.isnan(float(self.offset)):
+            raise InvalidInputError("offset is NaN; expected a number")
         object.__setattr__(self, "offset", float(self.offset))
         object.__setattr__(self, "dim", normal.size)
 
@@ -81,11 +83,13 @@ class Ball(ProfileRegion):
         dim: dimension.
         radius: radius; 0 or less is the empty ball, ∞ the whole space.
         outside: whether the region is what lies outside of the ball.
+        proven: False where the radius comes from a quadrature.
     """
 
     dim: int
     radius: float
     outside: bool = False
+    proven: bool = field(default=True, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", _validate.integer("dim", self.dim))
@@ -120,16 +124,16 @@ class Ball(ProfileRegion):
         if sigma == 0:
             return [self for _ in levels]
         distances = _level_distance(self.dim, self.radius, sigma, -levels if self.outside else levels)
-        return [type(self)(self.dim, t, self.outside) for t in distances]
+        return [type(self)(self.dim, t, self.outside, self.proven) for t in distances]
 
     def eroded(self, radius: float) -> Self:
         radius = _validate.nonnegative("radius", radius)
         if self.radius == 0 or np.isinf(self.radius):
             return self
-        return type(self)(self.dim, self.radius + (radius if self.outside else -radius), self.outside)
+        return type(self)(self.dim, self.radius + (radius if self.outside else -radius), self.outside, self.proven)
 
     def complement(self) -> Self:
-        return type(self)(self.dim, self.radius, not self.outside)
+        return type(self)(self.dim, self.radius, not self.outside, self.proven)
 
 
 def _level_distance(dim: int, radius: float, sigma: float, margins: FloatArray) -> FloatArray:

@@ -68,7 +68,7 @@ class IntervalUnion(ProfileRegion):
         return isinstance(other, IntervalUnion) and (self.period, self.origin) == (other.period, other.origin)
 
     def _boundary(self) -> FloatArray:
-        arcs = self._arcs
+        arcs = self.arcs
         if self.period is None:
             ends = arcs.ravel()
             return ends[np.isfinite(ends)]
@@ -78,7 +78,7 @@ class IntervalUnion(ProfileRegion):
         return np.sort(np.concatenate([ends - self.period, ends, ends + self.period]))
 
     @cached_property
-    def _arcs(self) -> FloatArray:
+    def arcs(self) -> FloatArray:
         """The intervals with touching ones joined, on the circle across the cut as well (the last may pass it)."""
         bounds = self.intervals
         if len(bounds) > 1:
@@ -96,14 +96,14 @@ class IntervalUnion(ProfileRegion):
     @cached_property
     def _is_trivial(self) -> bool:
         """Whether the region is empty or everything."""
-        if len(self._arcs) == 0:
+        if len(self.arcs) == 0:
             return True
-        low, high = self._arcs[0, 0], self._arcs[-1, 1]
+        low, high = self.arcs[0, 0], self.arcs[-1, 1]
         whole = np.isinf(low) and np.isinf(high) if self.period is None else high - low >= self.period
-        return len(self._arcs) == 1 and bool(whole)
+        return len(self.arcs) == 1 and bool(whole)
 
     def _trivial_margin(self) -> float:
-        return np.inf if len(self._arcs) else -np.inf
+        return np.inf if len(self.arcs) else -np.inf
 
     def complement(self) -> Self:
         gaps = combine_intervals(self.intervals, np.empty((0, 2)), keep=[(False, False)])
@@ -115,7 +115,7 @@ class IntervalUnion(ProfileRegion):
         radius = _validate.nonnegative("radius", radius)
         if self._is_trivial:
             return self
-        arcs = self._arcs + np.array([radius, -radius])
+        arcs = self.arcs + np.array([radius, -radius])
         return self._from_arcs(arcs[arcs[:, 1] > arcs[:, 0]], self.proven)
 
     def _from_arcs(self, arcs: FloatArray, proven: bool) -> Self:
@@ -134,11 +134,11 @@ class IntervalUnion(ProfileRegion):
 
     def _measures(self, sigma: float) -> tuple[StepMeasure, StepMeasure]:
         """The set and its complement as measures on the line; a circle is unrolled as far as the noise reaches."""
-        inside, outside = self._arcs, type(self)._line_gaps(self._arcs)
+        inside, outside = self.arcs, type(self)._line_gaps(self.arcs)
         if self.period is not None:
             turns = 3 + int(np.ceil(10 * sigma / self.period))
             shifts = self.period * np.arange(-turns, turns + 1)
-            inside = (self._arcs + shifts[:, None, None]).reshape(-1, 2)
+            inside = (self.arcs + shifts[:, None, None]).reshape(-1, 2)
             outside = np.stack([inside[:-1, 1], inside[1:, 0]], axis=1)
         return StepMeasure(inside), StepMeasure(outside)
 
@@ -151,7 +151,7 @@ class IntervalUnion(ProfileRegion):
         if self._is_trivial:
             return np.full(c.shape, self._trivial_margin())
         if self.period is not None and sigma > _WIDE * self.period:
-            series = FourierStep(self._arcs, self.period, sigma)
+            series = FourierStep(self.arcs, self.period, sigma)
             wave = series.scale * series.value(c)
             return margin_from_logs(np.log(series.mean + wave), np.log(1 - series.mean - wave))
         inside, outside = self._measures(sigma)
@@ -170,7 +170,7 @@ class IntervalUnion(ProfileRegion):
         ]
 
     def _level_sets(self, sigma: float, margins: FloatArray) -> list[Self]:
-        arcs = self._arcs
+        arcs = self.arcs
         if self.period is None:
             function = RatioFunction(*self._measures(sigma), sigma)
             levels = special.log_ndtr(margins) - special.log_ndtr(-margins)
@@ -192,7 +192,7 @@ class IntervalUnion(ProfileRegion):
 
     def _from_crossings(self, crossings: Crossings, low: float, high: float) -> Self:
         # variation diminishing: smoothing cannot create sign changes (on the circle the cut is not one)
-        most = int(np.isfinite(self._arcs).sum())
+        most = int(np.isfinite(self.arcs).sum())
         if crossings.points.size > most:
             raise ArithmeticError(f"{crossings.points.size} crossings found where at most {most} exist")
-        return type(self)(crossings.intervals(low, high), self.period, self.origin, crossings.proven)
+        return type(self)(crossings.intervals(low, high), self.period, self.origin, crossings.proven and self.proven)

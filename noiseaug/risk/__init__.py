@@ -4,6 +4,7 @@ One function a quantity, and :func:`evaluate` for many at once. All take a task 
 ``noiseaug.predictors.smoothed``; quantities with a radius take it in input units.
 """
 
+from noiseaug.risk._exact import finite_sample_curve
 from noiseaug.risk._questions import QUANTITIES, Question, VoteBudget
 from noiseaug.risk._voted import VotedPredictor
 from noiseaug.risk.evaluate import (
@@ -29,5 +30,6 @@ __all__ = [
     "evaluate",
     "excess_risk",
     "finite_sample_certified_accuracy",
+    "finite_sample_curve",
     "risk",
 ]

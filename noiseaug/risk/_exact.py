@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
+from noiseaug import _validate
 from noiseaug._numerics import FloatArray
 from noiseaug.errors import NoClosedFormError
 from noiseaug.estimates import Estimate
@@ -15,8 +17,9 @@ from noiseaug.regions import Region
 from noiseaug.risk._questions import Question, VoteBudget
 from noiseaug.tasks import BinaryTask, Task
 
-__all__ = ["evaluate_exact"]
+__all__ = ["evaluate_exact", "finite_sample_curve"]
 
+_UNPROVEN = 1e-9  # masses of what a quadrature or an unresolved touching point may hide
 # Levels of the binomial tail at which its average is split into panels.
 _TAIL_LEVELS = np.array([1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 0.1, 0.3])
 
@@ -57,23 +60,33 @@ def _certified_accuracies(
         [question.radius for question in wanted if question.radius is not None]
     )
     values = _weighted(task, region_1, region_0)
-    return {question: Estimate.exact(value) for question, value in zip(wanted, values, strict=True)}
+    proven = all(region.proven for region in (*region_1, *region_0) if region is not None)
+    return {question: _closed(float(value), proven) for question, value in zip(wanted, values, strict=True)}
+
+
+def _closed(value: float, proven: bool) -> Estimate:
+    """A mass of regions; numeric where a boundary comes from a quadrature or was only touched."""
+    return Estimate.exact(value) if proven else Estimate.numeric(value, _UNPROVEN)
 
 
 def _answer(task: BinaryTask, predictor: SmoothedRegion, question: Question, budget: VoteBudget) -> Estimate:
     decision = predictor.decision
+    proven = decision.proven
     if question.quantity == "risk":
-        return Estimate.exact(_weighted(task, [decision.complement()], [decision])[0])
+        return _closed(float(_weighted(task, [decision.complement()], [decision])[0]), proven)
     if question.quantity == "excess_risk":
-        return Estimate.exact(task.excess_mass(decision))
+        # a difference of masses: what rounding leaves of it is known absolutely, not relatively
+        return Estimate.numeric(task.excess_mass(decision), 1e-15 if proven else _UNPROVEN)
     if question.quantity == "disagreement":
-        return Estimate.exact(task.disagreement_mass(task.bayes_region(), decision))
+        return _closed(task.disagreement_mass(task.bayes_region(), decision), proven)
     if question.quantity == "acr":
         return _acr(task, predictor)
     radius = question.radius
     assert radius is not None
     if question.quantity == "adversarial_accuracy":
-        return Estimate.exact(_weighted(task, [decision.eroded(radius)], [decision.complement().eroded(radius)])[0])
+        return _closed(
+            float(_weighted(task, [decision.eroded(radius)], [decision.complement().eroded(radius)])[0]), proven
+        )
     return _finite_sample(task, predictor, radius, budget)
 
 
@@ -95,6 +108,9 @@ def _average(
 def _acr(task: BinaryTask, predictor: SmoothedRegion) -> Estimate:
     if predictor.smooth_sigma == 0:
         return Estimate.exact(0.0)
+    closed = task.closed_acr(predictor.base)
+    if closed is not None:
+        return Estimate.exact(closed)
     value, error = _average(task, predictor, lambda margin: np.maximum(margin, 0.0), np.zeros(1))
     return Estimate.numeric(predictor.smooth_sigma * value, predictor.smooth_sigma * error, floor=0.0)
 
@@ -117,3 +133,29 @@ def _finite_sample(task: BinaryTask, predictor: SmoothedRegion, radius: float, b
     breakpoints = -special.ndtri(np.clip(beyond, 1e-300, 1 - 1e-16))
     value, error = _average(task, predictor, passes, np.unique(breakpoints))
     return Estimate.numeric(value, error, floor=0.0, ceiling=1.0)
+
+
+def finite_sample_curve(
+    own_margins: ArrayLike, smooth_sigma: float, radii: ArrayLike, budget: VoteBudget | None = None
+) -> FloatArray:
+    """Certified accuracy that a run reports on average, for inputs whose vote probabilities are known.
+
+    The mean over inputs of P(Bin(n, Φ(margin)) ≥ k_min(r)) (docs/math.md 1.5); the class choice is left out.
+
+    Args:
+        own_margins: Φ⁻¹ of the probability of a vote for the true class, shape (inputs,).
+        smooth_sigma: β > 0, in input units.
+        radii: ℓ₂ radii, shape (k,).
+        budget: votes and failure probability of the run.
+
+    Returns:
+        Shape (k,).
+    """
+    run, level = budget or VoteBudget(), _validate.positive("smooth_sigma", smooth_sigma)
+    wrong = special.ndtr(-_validate.array("own_margins", own_margins, 1))
+    accuracies = []
+    for radius in _validate.array("radii", radii, 1):
+        needed = run.needed(_validate.nonnegative("radii", radius), level)
+        hits = special.betaincc(run.votes - needed + 1, needed, wrong) if needed <= run.votes else np.zeros(1)
+        accuracies.append(float(hits.mean()))
+    return np.array(accuracies)

@@ -10,10 +10,12 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SUMMARY_COLUMNS", "best_levels", "summary", "with_benefit"]
+__all__ = ["NOTICEABLE", "SUMMARY_COLUMNS", "best_levels", "summary", "with_benefit"]
 
 _LESS_IS_BETTER = ("risk", "excess_risk", "disagreement")
-_NOTICEABLE = 5e-4  # gains below half a tenth of a percentage point count as none
+NOTICEABLE = 5e-4
+"""Gains and losses below half a tenth of a percentage point count as none."""
+
 SUMMARY_COLUMNS = (
     "setting",
     "quantity",
@@ -76,9 +78,9 @@ def _verdicts(gains: pd.DataFrame, curve: pd.Series) -> np.ndarray:
     by_curve = gains.groupby(curve.to_numpy())
     surely_gained, surely_lost = by_curve["benefit_lower"].max(), by_curve["benefit_upper"].min()
     seen = by_curve["benefit"].max()
-    never = (by_curve["benefit_upper"].max() <= _NOTICEABLE) & (by_curve["benefit_lower"].min() >= -_NOTICEABLE)
+    never = (by_curve["benefit_upper"].max() <= NOTICEABLE) & (by_curve["benefit_lower"].min() >= -NOTICEABLE)
     return np.select(
-        [surely_gained > _NOTICEABLE, seen > _NOTICEABLE, surely_lost < -_NOTICEABLE, never],
+        [surely_gained > NOTICEABLE, seen > NOTICEABLE, surely_lost < -NOTICEABLE, never],
         ["helps", "unclear", "hurts", "no effect"],
         "unclear",
     )

@@ -13,6 +13,9 @@ from noiseaug.errors import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from noiseaug.synthetic.presets import Preset
+    from noiseaug.synthetic.study import Study
+
 __all__ = ["app", "main"]
 
 app = typer.Typer(
@@ -49,16 +52,28 @@ def study(
     Without a command: the default study, under two minutes on two cores. It ends in a table, pictures (PNG) and the
     data behind them.
     """
-    if context.invoked_subcommand is None:
-        from noiseaug.synthetic.presets import DEFAULT, PRESETS
+    if context.invoked_subcommand is not None:
+        for name in context.params:
+            source = context.get_parameter_source(name)
+            if source is not None and source.name != "DEFAULT":
+                raise InvalidInputError(f"--{name} stands before {context.invoked_subcommand}; options go after it")
+        return
+    from noiseaug.synthetic.presets import DEFAULT, PRESETS
+    from noiseaug.synthetic.runs import RunDirectory
 
-        root = out or _OUT / "study"
-        lines, files = [], []
-        for name in DEFAULT:
-            summary, written = _run(PRESETS[name].build(fast), root / name, name, seed, {}, jobs, resume, dask)
-            lines.append(summary)
-            files += written
-        _report_study(lines, root, files)
+    root = out or _OUT / "study"
+    studies = {name: _seeded(PRESETS[name].build(fast), seed) for name in DEFAULT}
+    # refuse before the first of them has run
+    for name, study in studies.items():
+        RunDirectory(root / name, study).check(resume)
+    if (root / "summary.csv").exists() and not any((root / name / "run.json").exists() for name in DEFAULT):
+        raise InvalidInputError(f"{root} holds a summary.csv that is no study's; choose another --out")
+    lines, files = [], []
+    for name, study in studies.items():
+        summary, written = _run(study, root / name, PRESETS[name], jobs, resume, dask)
+        lines.append(summary)
+        files += written
+    _report_study(lines, root, files)
 
 
 @app.command("list")
@@ -89,56 +104,60 @@ def run(
     dask: Dask = None,
 ) -> None:
     """Run one preset, or the sweep that a TOML file describes."""
-    from noiseaug.synthetic.presets import find
+    from noiseaug.synthetic.presets import custom, find
     from noiseaug.synthetic.study import read_toml
 
-    settings = dict(_parse_setting(text) for text in setting or [])
+    settings: dict[str, list[Any]] = {}
+    for text in setting or []:
+        key, values = _parse_setting(text)
+        if key in settings:
+            raise InvalidInputError(f"--set gives {key} twice; expected all its values in one, as in {key}=V1,V2")
+        settings[key] = values
+    view = custom.PRESET
     if name.endswith(".toml"):
         if fast:
             raise InvalidInputError("--fast is for presets; set the grid in the file or with --set")
-        described, preset = read_toml(Path(name)), None
+        described = read_toml(Path(name))
     else:
-        described, preset = find(name).build(fast), name
-    target = out or _OUT / described.name
-    summary, files = _run(described, target, preset, seed, settings, jobs, resume, dask)
+        preset = find(name)
+        described = preset.build(fast)
+        view = preset if preset.shows(settings) else view
+    described = _seeded(described.with_settings(settings), seed)
+    summary, files = _run(described, out or _OUT / described.name, view, jobs, resume, dask)
     _print_summary(summary, described.title)
     _print_files(files)
 
 
-def _run(
-    study: Any,
-    path: Path,
-    preset: str | None,
-    seed: int | None,
-    settings: dict[str, list[Any]],
-    jobs: int,
-    resume: bool,
-    dask: str | None,
-) -> tuple[pd.DataFrame, list[Path]]:
-    """Runs a study, draws it, and returns its summary and the files written."""
+def _seeded(study: Study, seed: int | None) -> Study:
     from dataclasses import replace
 
-    from noiseaug.synthetic.presets import PRESETS, custom
-    from noiseaug.synthetic.runs import run_study, write_atomically
+    return study if seed is None else replace(study, seed=seed)
 
-    if seed is not None:
-        study = replace(study, seed=seed)
-    study = study.with_settings(settings)
+
+def _run(
+    study: Study, path: Path, view: Preset, jobs: int, resume: bool, dask: str | None
+) -> tuple[pd.DataFrame, list[Path]]:
+    """Runs a study, draws it, and returns its summary and the files written."""
+    import matplotlib
+
+    from noiseaug._files import save_figure, write_atomically
+    from noiseaug.synthetic.runs import run_study
+
+    matplotlib.use("Agg")  # pictures go to files, no display is needed
     table = run_study(study, path, jobs=jobs, resume=resume, dask=dask)
-    view = PRESETS[preset] if preset is not None else custom.PRESET
     summary = view.summarise(table)
     write_atomically(path / "summary.csv", summary.to_csv(index=False))
     files = [path / "table.csv", path / "summary.csv", path / "run.json"]
     for name, figure in view.draw(table).items():
         target = path / f"{name}.png"
-        figure.savefig(target, dpi=200)
+        save_figure(figure, target)
         files.append(target)
     return summary, files
 
 
 def _parse_setting(text: str) -> tuple[str, list[Any]]:
     """KEY=V1,V2 or KEY=start:stop:num."""
-    import numpy as np
+    from noiseaug.synthetic.study import steps
 
     key, equals, value = text.partition("=")
     if not equals or not key or not value:
@@ -149,9 +168,7 @@ def _parse_setting(text: str) -> tuple[str, list[Any]]:
             start, stop, num = float(parts[0]), float(parts[1]), int(parts[2])
         except ValueError:
             raise InvalidInputError(f"--set {text!r}: expected numbers in start:stop:num") from None
-        if not 1 <= num <= 100_000:
-            raise InvalidInputError(f"--set {text!r}: num is {num}; expected between 1 and 100000")
-        return key, [float(round(level, 10)) for level in np.linspace(start, stop, num)]
+        return key, list(steps(f"--set {key}", start, stop, num))
     return key, [_parse_value(part) for part in value.split(",")]
 
 
@@ -167,9 +184,9 @@ def _parse_value(text: str) -> Any:
 def _report_study(lines: list[pd.DataFrame], root: Path, files: list[Path]) -> None:
     import pandas as pd
 
-    from noiseaug.synthetic.runs import write_atomically
+    from noiseaug._files import write_atomically
 
-    summary = pd.concat(lines, ignore_index=True)
+    summary = pd.concat([part for part in lines if len(part)], ignore_index=True)
     write_atomically(root / "summary.csv", summary.to_csv(index=False))
     _print_summary(summary, "Does training with noise help the smoothed classifier?")
     _print_files([root / "summary.csv", *files])
@@ -180,6 +197,9 @@ def _print_summary(summary: pd.DataFrame, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    if summary.empty:
+        print(f"{title}: no curve holds α = 0 to compare with; the values are in table.csv")
+        return
     table = Table(title=title, header_style="bold", title_justify="left")
     for heading, justify in (
         ("setting", "left"),

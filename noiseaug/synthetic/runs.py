@@ -1,7 +1,8 @@
 """A run's directory: what was asked, the finished cells, and at the end the table, never half-written.
 
 While a run is under way ``cells.jsonl`` gets a line for each finished cell; a torn last line is dropped on reading. The
-table is written to a temporary file and moved into place, after which the cells are removed.
+table is written to a temporary file and moved into place, after which the cells are removed. Nothing is written before
+the first cell is finished, so that a run which cannot begin leaves the directory as it was.
 """
 
 from __future__ import annotations
@@ -12,35 +13,25 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import noiseaug
+from noiseaug._files import naming, write_atomically
 from noiseaug._parallel import run_all
 from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import run_cell, to_frame
+from noiseaug.sweeps import read_table, run_cell, to_frame
 from noiseaug.synthetic.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RunDirectory", "run_study", "write_atomically"]
+__all__ = ["RunDirectory", "run_study"]
 
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old content or the new one, whatever happens in between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+Cells = dict[str, list[dict[str, Any]]]
 
 
 class RunDirectory:
@@ -50,6 +41,7 @@ class RunDirectory:
         self.path = path
         self._description = json.loads(json.dumps(study.describe()))
         self._started = time.time()
+        self._log: IO[str] | None = None
 
     @property
     def _cells(self) -> Path:
@@ -59,36 +51,71 @@ class RunDirectory:
     def _record(self) -> Path:
         return self.path / "run.json"
 
-    def open(self, resume: bool) -> dict[str, list[dict[str, Any]]]:
-        """Claims the directory; returns the finished cells of an interrupted run, by key.
+    @property
+    def table(self) -> Path:
+        """Where the finished table lies."""
+        return self.path / "table.csv"
+
+    def check(self, resume: bool) -> str:
+        """Whether the run may go into the directory; ``"new"``, ``"unfinished"`` or ``"complete"``.
+
+        A complete run of the same description is ``"new"`` without ``resume``: it is computed again.
 
         Raises:
-            InvalidInputError: where it holds something else, another description, or an unfinished run and
+            InvalidInputError: where the directory holds something else, another description, or an unfinished run and
                 ``resume`` was not asked for.
         """
         record = self._read_record()
         if record is None:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not _is_empty(self.path):
                 raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
-            self.path.mkdir(parents=True, exist_ok=True)
-        elif record.get("description") != self._description:
+            return "new"
+        if record.get("description") != self._description:
             raise InvalidInputError(f"{self.path} holds a run of another description; choose another --out")
-        elif record.get("status") != "complete":
-            if not resume:
-                raise InvalidInputError(f"{self.path} holds an unfinished run; add --resume, or choose another --out")
-            if record.get("versions", {}).get("noiseaug") != noiseaug.__version__:
-                raise InvalidInputError(f"{self.path} was begun by another version of noiseaug; choose another --out")
-            return self._read_cells()
-        elif resume:
-            return self._finished_table()
-        self._cells.unlink(missing_ok=True)
-        self._write_record("unfinished")
-        return {}
+        if record.get("status") == "complete":
+            return "complete" if resume else "new"
+        if not resume:
+            raise InvalidInputError(f"{self.path} holds an unfinished run; add --resume, or choose another --out")
+        if _noiseaug_version(record) != noiseaug.__version__:
+            raise InvalidInputError(f"{self.path} was begun by another version of noiseaug; choose another --out")
+        return "unfinished"
+
+    @contextmanager
+    def claimed(self, resume: bool) -> Iterator[Cells | None]:
+        """Holds the directory against a second process; yields the finished cells by key, None where all are.
+
+        Raises:
+            InvalidInputError: as :meth:`check`, and where another process holds the directory.
+        """
+        created = not self.path.is_dir()
+        if created:
+            self.check(resume)
+            self.path.mkdir(parents=True)
+        try:
+            with _locked(self.path):
+                state = self.check(resume)
+                if state != "complete":
+                    self._sweep_up()
+                try:
+                    yield {"new": dict, "unfinished": self._read_cells, "complete": lambda: None}[state]()
+                finally:
+                    self._close()
+        except BaseException:
+            if created:
+                with suppress(OSError):  # not empty: something was finished
+                    self.path.rmdir()
+            raise
+
+    def _sweep_up(self) -> None:
+        """Removes what a process left that was killed while it wrote a file."""
+        for path in (self.table, self._record):
+            for stale in self.path.glob(f".{path.name}.*.part"):
+                stale.unlink(missing_ok=True)
 
     def _read_record(self) -> dict[str, Any] | None:
         try:
             record = json.loads(self._record.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (json.JSONDecodeError, UnicodeDecodeError):
             raise InvalidInputError(f"{self._record} is not readable as JSON; choose another --out") from None
@@ -96,50 +123,46 @@ class RunDirectory:
             raise InvalidInputError(f"{self._record} is not a run's record; choose another --out")
         return record
 
-    def _read_cells(self) -> dict[str, list[dict[str, Any]]]:
-        done = {}
-        if not self._cells.exists():
-            return {}
-        content = self._cells.read_bytes()
+    def _read_cells(self) -> Cells:
+        """The cells of an interrupted run; the log is open for more of them afterwards."""
+        done: Cells = {}
+        content = self._cells.read_bytes() if self._cells.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            entry = json.loads(line)
-            done[entry["key"]] = entry["rows"]
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                done[entry["key"]] = entry["rows"]
+            except (ValueError, KeyError, TypeError):
+                raise InvalidInputError(f"{self._cells}, line {number} is damaged; choose another --out") from None
         if len(whole) < len(content):
             # a torn last line would spoil the next one
             with self._cells.open("r+b") as stream:
                 stream.truncate(len(whole))
+        self._log = self._cells.open("a", encoding="utf-8")
         return done
 
-    def _finished_table(self) -> dict[str, list[dict[str, Any]]]:
-        """Nothing is left to do; the marker tells ``run_study`` to read the table."""
-        return {"": []}
-
-    @contextmanager
-    def appending(self) -> Iterator[IO[str]]:
-        """The log of finished cells, held against a second process that runs into the same directory."""
-        with self._cells.open("a", encoding="utf-8") as stream:
-            try:
-                import fcntl
-
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:  # no advisory locks on this system
-                pass
-            except OSError:
-                raise InvalidInputError(f"another process is running into {self.path}") from None
-            yield stream
-
-    @staticmethod
-    def append(stream: IO[str], key: str, rows: list[dict[str, Any]]) -> None:
-        """Adds one finished cell."""
-        stream.write(json.dumps({"key": key, "rows": rows}) + "\n")
-        stream.flush()
+    def append(self, key: str, rows: list[dict[str, Any]]) -> None:
+        """Adds one finished cell; the first one of a new run marks the directory as an unfinished run."""
+        if self._log is None:
+            self._cells.unlink(missing_ok=True)
+            self._write_record("unfinished")
+            self._log = self._cells.open("w", encoding="utf-8")
+        with naming(self._cells):
+            self._log.write(json.dumps({"key": key, "rows": rows}) + "\n")
+            self._log.flush()
 
     def finish(self, table: pd.DataFrame) -> None:
         """Writes the table and marks the run complete."""
-        write_atomically(self.path / "table.csv", table.to_csv(index=False))
+        write_atomically(self.table, table.to_csv(index=False))
         self._write_record("complete")
+        self._close()
         self._cells.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._log is not None:
+            log, self._log = self._log, None
+            with naming(self._cells):
+                log.close()
 
     def _write_record(self, status: str) -> None:
         record = {
@@ -152,6 +175,37 @@ class RunDirectory:
         if status == "complete":
             record["seconds"] = round(time.time() - self._started, 3)
         write_atomically(self._record, json.dumps(record, indent=2) + "\n")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a directory holds nothing but what a killed process left."""
+    return path.is_dir() and all(entry.name.startswith(".") and entry.suffix == ".part" for entry in path.iterdir())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a directory against other processes, for as long as this one lives at most; leaves no trace in it."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidInputError(f"another process is running into {path}; choose another --out") from None
+        except OSError:  # nor on this file system
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def _noiseaug_version(record: dict[str, Any]) -> str | None:
+    versions = record.get("versions")
+    return versions.get("noiseaug") if isinstance(versions, dict) else None
 
 
 def _versions() -> dict[str, str]:
@@ -183,17 +237,14 @@ def run_study(
     # parts may share a task and a training noise, so the position belongs to the key
     cells = [(f"{index}|{cell.key}", columns, cell) for index, (columns, cell) in enumerate(study.cells())]
     directory = RunDirectory(path, study)
-    done = directory.open(resume)
-    if "" in done:
-        import pandas as pd
-
-        return pd.read_csv(path / "table.csv")
-    todo = [(key, cell) for key, _, cell in cells if key not in done]
-    with directory.appending() as stream:
+    with directory.claimed(resume) as done:
+        if done is None:
+            return read_table(directory.table)
+        todo = [(key, cell) for key, _, cell in cells if key not in done]
         title = study.name if progress else None
         for index, rows in run_all(run_cell, [cell for _, cell in todo], jobs=jobs, dask=dask, progress=title):
             key = todo[index][0]
-            directory.append(stream, key, rows)
+            directory.append(key, rows)
             done[key] = rows
         table = to_frame({**row, **columns} for key, columns, _ in cells for row in done[key])
         directory.finish(table)

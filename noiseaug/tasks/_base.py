@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
 from noiseaug._numerics import FloatArray
 from noiseaug.errors import NoClosedFormError
 from noiseaug.laws import Law
@@ -121,14 +120,13 @@ class BinaryTask(Task):
         # σ·margin is 1-Lipschitz: its value at the origin and the distance from there
         return sigma * abs(float(region.margin(np.zeros((1, self.dim)), sigma)[0])) + self.reach()
 
+    def closed_acr(self, region: Region) -> float | None:
+        """The average certified radius in closed form, where the task has one (it then does not depend on β)."""
+        return None
+
+    @abstractmethod
     def excess_mass(self, region: Region) -> float:
         """Risk of the region's indicator above the Bayes risk: ∫ |2h − 1| dμ over where the two differ."""
-        bayes = self.bayes_region()
-        return float(self._risk(region) - self._risk(bayes))
-
-    def _risk(self, region: Region) -> float:
-        missed = self.class_mass(1, [region.complement()])[0]
-        return float(self.prior * missed + (1 - self.prior) * self.class_mass(0, [region])[0])
 
     def bayes_region(self) -> Region:
         """{h ≥ ½}."""
@@ -204,13 +202,6 @@ class ProfileTask(BinaryTask):
             raise NoClosedFormError(f"{a} and {b} are not unions of intervals in one coordinate")
         return self.law(label, a).union_mass(combine_intervals(a.profile(), b.profile(), keep=keep))
 
-    def radius_cap(self, region: Region, sigma: float) -> float:
-        """A number that the certified radius σ·|margin| of X exceeds with probability below 1e-20."""
-        if sigma == 0:
-            return 0.0
-        # σ·margin is 1-Lipschitz: its value at the origin and the distance from there
-        return sigma * abs(float(region.margin(np.zeros((1, self.dim)), sigma)[0])) + self.reach()
-
     def excess_mass(self, region: Region) -> float:
         # class masses of the two halves of the difference: far smaller than the risks that it separates
         bayes = self.bayes_region()
@@ -227,8 +218,3 @@ def _profiled(region: Region) -> ProfileRegion:
     if not isinstance(region, ProfileRegion):
         raise NoClosedFormError(f"{type(region).__name__} has no coordinate with a known law under this task")
     return region
-
-
-def check_level(name: str, value: float) -> float:
-    """A noise level: finite and at least 0."""
-    return _validate.nonnegative(name, value)

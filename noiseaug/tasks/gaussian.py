@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from noiseaug import _validate
-from noiseaug._numerics import FloatArray, bracketed_roots
+from noiseaug._numerics import FloatArray, bracketed_roots, log_normal_interval, panel_nodes
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.laws import MixtureLaw
 from noiseaug.regions import HalfSpace, Region
@@ -49,14 +49,17 @@ class GaussianPair(ProfileTask):
             raise InvalidInputError(f"mean_1 and mean_0 have shapes {mean_1.shape} and {mean_0.shape}; expected one")
         if np.array_equal(mean_1, mean_0):
             raise InvalidInputError("mean_1 equals mean_0; expected two different means")
-        covariance = np.asarray(self.covariance, dtype=float)
+        covariance = _validate.array("covariance", self.covariance, np.ndim(self.covariance))
         if covariance.ndim == 0:
             covariance = np.full(mean_1.size, _validate.positive("covariance", float(covariance)))
         covariance = _validate.array("covariance", covariance, 1 if covariance.ndim == 1 else 2)
         if covariance.shape not in {(mean_1.size,), (mean_1.size, mean_1.size)}:
             raise InvalidInputError(f"covariance has shape {covariance.shape}; expected ({mean_1.size},) or its square")
-        if covariance.ndim == 2 and not np.allclose(covariance, covariance.T, rtol=1e-10, atol=0):
-            raise InvalidInputError("covariance is not symmetric; expected a symmetric positive definite matrix")
+        if covariance.ndim == 2:
+            scale = np.sqrt(np.abs(np.outer(np.diag(covariance), np.diag(covariance))))
+            if (np.abs(covariance - covariance.T) > 1e-10 * scale).any():
+                raise InvalidInputError("covariance is not symmetric; expected a symmetric positive definite matrix")
+            covariance = 0.5 * (covariance + covariance.T)
         for name, value in (("mean_1", mean_1), ("mean_0", mean_0), ("covariance", covariance), ("dim", mean_1.size)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "prior", _validate.probability("prior", self.prior))
@@ -134,6 +137,26 @@ class GaussianPair(ProfileTask):
         gap = float(special.ndtr(h) - special.ndtr(k)) if h < 0 else float(special.ndtr(-k) - special.ndtr(-h))
         return max(0.5 * (both + gap if keep == [(True, False)] else both - gap), 0.0)
 
+    def closed_acr(self, region: Region) -> float:
+        """Σ_y P(y)[m Φ(m/v) + v φ(m/v)]: the mean positive part of the signed distance (docs/math.md 2.2)."""
+        if not isinstance(region, HalfSpace):
+            raise NoClosedFormError(f"{type(region).__name__} has no known law under GaussianPair; half-spaces have")
+        total = 0.0
+        for label, share, sign in ((1, self.prior, 1.0), (0, 1 - self.prior, -1.0)):
+            law = self.law(label, region)
+            std = float(law.stds[0])
+            z = sign * float(law.means[0]) / std
+            bell = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+            if z >= 0:
+                part = z * special.ndtr(z) + bell
+            else:
+                # φ(z)(1 − |z| M(|z|)), where M = Φ(−|z|)/φ(z); far out 1 − tM(t) ≈ 1/t² − 3/t⁴
+                t = -z
+                rest = 1 - t * np.sqrt(np.pi / 2) * special.erfcx(t / np.sqrt(2)) if t < 30 else 1 / t**2 - 3 / t**4
+                part = bell * rest
+            total += share * std * part
+        return float(total)
+
     def reach(self) -> float:
         far = max(float(np.linalg.norm(self.mean_1)), float(np.linalg.norm(self.mean_0)))
         return far + float(np.sqrt(self._spectrum[0].max())) * (np.sqrt(self.dim) + 10)
@@ -174,14 +197,38 @@ class GaussianPair(ProfileTask):
 
 def _symmetric_difference(h: float, k: float, distance: float) -> float:
     """P(exactly one of U + h ≥ 0, V + k ≥ 0) for standard normals with 1 − correlation = ``distance``."""
+    if distance < 0.5:
+        return _narrow_difference(h, k, distance)
     if h == 0 and k == 0:
         return float(2 * np.arcsin(np.sqrt(0.5 * distance)) / np.pi)
     sine = np.sqrt(max(distance * (2 - distance), 0.0))
     if sine == 0:
-        return float(abs(special.ndtr(h) - special.ndtr(k))) if distance < 1 else float(special.ndtr(-abs(h + k)))
+        return float(special.ndtr(-abs(h + k)))
     slopes = []
     for one, other in ((h, k), (k, h)):
-        rise = (other - one) + one * distance  # one·(other/one − ρ), without the cancellation at ρ ≈ 1
+        rise = (other - one) + one * distance  # one·(other/one − ρ)
         slopes.append(rise / (one * sine) if one != 0 else np.copysign(np.inf, rise))
     wedges = 2 * special.owens_t(h, slopes[0]) + 2 * special.owens_t(k, slopes[1])
     return float(1 + wedges if (h < 0) != (k < 0) else wedges)
+
+
+def _narrow_difference(h: float, k: float, distance: float) -> float:
+    """The same for nearly parallel boundaries, as an average of the gap between them: a sum of positive terms.
+
+    With V = ρU + √(1−ρ²)W the second condition is U ≥ −(k + √(1−ρ²)W)/ρ, so that given W exactly one holds where U lies
+    between −h and that.
+    """
+    sine, cosine = np.sqrt(distance * (2 - distance)), 1 - distance
+    ends = np.arange(-10.0, 11.0)
+    if sine > 0:
+        # where the two boundaries meet the gap has a kink
+        ends = np.unique(np.append(ends, np.clip((h * cosine - k) / sine, -10, 10)))
+    w, weights = panel_nodes(ends, 16)
+    # −h and the other end, h − gap apart, without subtracting two close numbers
+    gap = ((k - h) + h * distance + sine * w) / cosine
+    low, high = np.minimum(-h, -h - gap), np.maximum(-h, -h - gap)
+    tiny = np.abs(gap) < 1e-6
+    middle = -h - 0.5 * gap
+    density = np.exp(-0.5 * middle**2) / np.sqrt(2 * np.pi)
+    mass = np.where(tiny, np.abs(gap) * density, np.exp(log_normal_interval(low, high)))
+    return float(np.sum(weights * np.exp(-0.5 * w**2) / np.sqrt(2 * np.pi) * mass))

@@ -23,10 +23,13 @@ from noiseaug.tasks._base import ProfileTask
 __all__ = ["Intervals", "check_line_region"]
 
 
-def check_line_region(region: ProfileRegion) -> None:
-    """Refuses regions that are not unions of intervals."""
+def check_line_region(region: ProfileRegion, period: float | None = None, origin: float = 0.0) -> None:
+    """Refuses regions that are not unions of intervals on the task's own line or circle."""
     if not isinstance(region, IntervalUnion):
         raise NoClosedFormError(f"{type(region).__name__} has no known law on the line; unions of intervals have")
+    if region.period != period or (period is not None and region.origin != origin):
+        where = "the line" if period is None else f"the circle of length {period:g} from {origin:g}"
+        raise InvalidInputError(f"the region lies on another line or circle than the task; expected {where}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +96,10 @@ class Intervals(ProfileTask):
     @property
     def separation(self) -> float:
         """ζ, the smallest gap between two intervals (∞ for a single one on the line)."""
-        gaps = self.intervals[1:, 0] - self.intervals[:-1, 1]
+        arcs = self._region.arcs
+        gaps = arcs[1:, 0] - arcs[:-1, 1]
         if self.periodic:
-            gaps = np.append(gaps, self.intervals[0, 0] + self.length - self.intervals[-1, 1])
+            gaps = np.append(gaps, arcs[0, 0] + self.length - arcs[-1, 1])
         return float(gaps.min(initial=np.inf))
 
     @cached_property
@@ -142,7 +146,7 @@ class Intervals(ProfileTask):
         return self._region.smoothed(_validate.nonnegative("train_sigma", train_sigma))
 
     def law(self, label: int, region: ProfileRegion) -> Law:
-        check_line_region(region)
+        check_line_region(region, self.length if self.periodic else None, self.domain[0])
         return UniformLaw(self.intervals if label else self._rest)
 
     def reach(self) -> float:

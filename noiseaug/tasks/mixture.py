@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from noiseaug import _validate
-from noiseaug._levelset import find_crossings, tail_window
+from noiseaug._levelset import Crossings, find_crossings, tail_window
 from noiseaug._measures import MixtureMeasure, MixtureRatio
-from noiseaug._numerics import FloatArray, gauss_legendre, panel_nodes
+from noiseaug._numerics import FloatArray
+from noiseaug._regression import Odds, SmoothedRegression, undecided_zones
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.laws import Law, MixtureLaw
 from noiseaug.regions import IntervalUnion
@@ -63,10 +63,13 @@ class MixtureOnLine(ProfileTask):
     def _cancelled(self) -> dict[tuple[float, float], float] | None:
         """π q₁ − (1−π) q₀ as signed weights of the components (mean, std), equal components merged."""
         signed: dict[tuple[float, float], float] = {}
+        total: dict[tuple[float, float], float] = {}
         for share, parts in ((self.prior, self.components_1), (self.prior - 1, self.components_0)):
             for weight, mean, std in parts:
                 signed[mean, std] = signed.get((mean, std), 0.0) + share * weight
-        signed = {key: value for key, value in signed.items() if abs(value) > 1e-15}
+                total[mean, std] = total.get((mean, std), 0.0) + abs(share) * weight
+        # what cancels leaves rounding of the terms behind
+        signed = {key: value for key, value in signed.items() if abs(value) > 1e-15 * total[key]}
         return signed or None
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
@@ -108,21 +111,56 @@ class MixtureOnLine(ProfileTask):
         crossings = find_crossings(ratio, level, np.concatenate([[low], means, [high]]))[0]
         return IntervalUnion(crossings.intervals(-np.inf, np.inf), proven=crossings.proven)
 
+    def _odds(self) -> Odds:
+        """ln π q₁ / (1−π) q₀ with what both classes share kept apart."""
+        assert self._cancelled is not None
+        base = min(std for _, _, std in [*self.components_1, *self.components_0])
+        shared: dict[tuple[float, float], float] = {}
+        for weight, mean, std in self.components_1:
+            shared[mean, std] = shared.get((mean, std), 0.0) + self.prior * weight
+        common = [(weight - max(self._cancelled.get(key, 0.0), 0.0), key) for key, weight in shared.items()]
+        sides = [
+            [(weight, key) for key, weight in self._cancelled.items() if weight > 0],
+            [(-weight, key) for key, weight in self._cancelled.items() if weight < 0],
+            [(weight, key) for weight, key in common if weight > 1e-15 * shared[key]],
+        ]
+        first, second, both = (
+            MixtureMeasure(
+                np.array([weight for weight, _ in side]),
+                np.array([mean for _, (mean, _) in side]),
+                np.array([std**2 - base**2 for _, (_, std) in side]),
+            )
+            for side in sides
+        )
+        return Odds(first, second, both if sides[2] else None, base)
+
     def convolved_region(self, train_sigma: float) -> IntervalUnion:
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        sigma = _validate.nonnegative("train_sigma", train_sigma)
         bayes = self.augmented_region(0.0)
         ends = bayes.profile().ravel()
         ends = ends[np.isfinite(ends)]
-        if alpha == 0 or ends.size == 0:
+        if sigma == 0 or ends.size == 0:
             return bayes
-        smooth = _SmoothedRegression(self, alpha)
-        level = np.array([0.5])
-        low, high = tail_window(smooth, level, ends[0] - alpha, ends[-1] + alpha, alpha)
-        smooth.prepare(low - 12 * alpha, high + 12 * alpha)
-        crossings = find_crossings(smooth, level, np.concatenate([[low], ends, [high]]))[0]
-        if crossings.points.size > ends.size:
-            raise ArithmeticError(f"{crossings.points.size} crossings found where at most {ends.size} exist")
-        return IntervalUnion(crossings.intervals(-np.inf, np.inf), proven=crossings.proven)
+        odds = self._odds()
+        zones, clear = undecided_zones(odds, sigma, ends[0], ends[-1])
+        corners = np.array([*ends, *(mean for _, mean, _ in [*self.components_1, *self.components_0])])
+        found, proven = [np.empty(0)], bayes.proven
+        for zone in zones:
+            smooth = SmoothedRegression(odds, sigma, zone, corners)
+            # left and right of a zone the convolved rule is on the side of h
+            if ((smooth.value(zone) >= 0) != bayes.contains(zone[:, None])).any():
+                raise NoClosedFormError("h tends to ½ far out, where the convolved rule is undecided; use 'augmented'")
+            cells = np.concatenate([zone, ends[(ends > zone[0]) & (ends < zone[1])]])
+            crossings = find_crossings(smooth, np.zeros(1), cells)[0]
+            found.append(crossings.points)
+            proven = proven and crossings.proven
+        points = np.concatenate(found)
+        if points.size > ends.size:
+            raise ArithmeticError(f"{points.size} crossings found where at most {ends.size} exist")
+        # an undecided tail holds an even number of further crossings, and all together cannot outnumber those of h
+        proven = proven and (bool(clear.all()) or points.size > ends.size - 2)
+        starts_above = bool(np.isneginf(bayes.profile()[0, 0]))
+        return IntervalUnion(Crossings(points, starts_above, proven).intervals(-np.inf, np.inf), proven=proven)
 
     def noised(self, sigma: float) -> MixtureOnLine:
         sigma = _validate.nonnegative("sigma", sigma)
@@ -138,71 +176,3 @@ class MixtureOnLine(ProfileTask):
 
     def reach(self) -> float:
         return max(abs(mean) + 11 * std for _, mean, std in [*self.components_1, *self.components_0])
-
-
-class _SmoothedRegression:
-    """g = h ∗ p_α of a mixture task by quadrature on panels that resolve h; |g″| ≤ E|Z²−1| / 2α² bounds its slope."""
-
-    _CURVATURE = 0.4839414490382867  # E|Z² − 1| / 2 = 2φ(1)
-    _TAIL_ODDS = 0.05  # |ln odds| that h must keep beyond the window, so that g keeps to its side of ½
-
-    def __init__(self, task: MixtureOnLine, sigma: float) -> None:
-        self._task, self._sigma = task, sigma
-        ratio = task._ratio(0.0)
-        assert not isinstance(ratio, bool)
-        self._ratio = ratio
-        self._nodes = self._weighted = np.empty(0)
-
-    def settled(self, x: float, side: int, level: float) -> bool:
-        # beyond x − 2α h keeps its side with some odds; P(Z > −2) = .977 of the noise sees that side only
-        start = x - side * 2 * self._sigma
-        above = float(self._ratio.value(np.array([start]))[0]) >= 0
-        settled = self._ratio.settled(start, side, self._TAIL_ODDS if above else -self._TAIL_ODDS)
-        value = float(self._ratio.value(np.array([start]))[0])
-        if not settled and abs(start) > 1e6 * (1 + self._task.reach()):
-            raise NoClosedFormError("h tends to ½ far out, where the convolved rule is undecided; use rule 'augmented'")
-        return settled and abs(value) >= self._TAIL_ODDS
-
-    def prepare(self, low: float, high: float) -> None:
-        """Panels of at most half a noise level, halved until h is resolved by the rule's nodes."""
-        ends = np.linspace(low, high, 2 + int(2 * (high - low) / self._sigma))
-        left, right = ends[:-1], ends[1:]
-        done: list[FloatArray] = []
-        for _ in range(60):
-            rough = self._panel_tail(left, right) > 1e-13
-            done.append(np.stack([left[~rough], right[~rough]], axis=1))
-            if not rough.any():
-                break
-            middle = 0.5 * (left[rough] + right[rough])
-            left, right = np.concatenate([left[rough], middle]), np.concatenate([middle, right[rough]])
-        panels = np.concatenate(done)
-        panels = panels[np.argsort(panels[:, 0])]
-        nodes, weights = panel_nodes(np.append(panels[:, 0], panels[-1, 1]), 16)
-        self._nodes, self._weighted = nodes, weights * self._task.regression(nodes)
-        # h beyond the panels, 12 noise levels away, counts as the limit that it has there
-        self._window = low, high
-        self._limits = self._task.regression(np.array([low, high]))
-
-    def _panel_tail(self, left: FloatArray, right: FloatArray) -> FloatArray:
-        """Size of the last Legendre coefficients of h on each panel, a measure of how well it is resolved."""
-        unit, weights = gauss_legendre(16)
-        middle, half = 0.5 * (left + right), 0.5 * (right - left)
-        values = self._task.regression((middle[:, None] + half[:, None] * unit).ravel()).reshape(-1, 16)
-        last = [special.eval_legendre(k, unit) * weights * (k + 0.5) for k in (14, 15)]
-        return np.maximum(np.abs(values @ last[0]), np.abs(values @ last[1]))
-
-    def _bells(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        z = (self._nodes - x[:, None]) / self._sigma
-        return z, np.exp(-0.5 * z**2) / (np.sqrt(2 * np.pi) * self._sigma)
-
-    def value(self, x: FloatArray) -> FloatArray:
-        _, bells = self._bells(np.ravel(x))
-        low, high = ((end - np.ravel(x)) / self._sigma for end in self._window)
-        outside = self._limits[0] * special.ndtr(low) + self._limits[1] * special.ndtr(-high)
-        return (bells @ self._weighted + outside).reshape(np.shape(x))
-
-    def slope_range(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        z, bells = self._bells(0.5 * (left + right))
-        slope = (z * bells) @ self._weighted / self._sigma
-        slack = 0.5 * (right - left) * self._CURVATURE / self._sigma**2 + 1e-11 / self._sigma
-        return slope - slack, slope + slack

@@ -36,15 +36,18 @@ class KernelRule:
 
     def log_scores(self, x: ArrayLike) -> FloatArray:
         """ln of the class scores, or −|x − nearest|² per class at α = 0; shape (n, num_classes)."""
-        x = _validate.points(x, self.points.shape[1])
-        squares = np.sum(self.points**2, axis=1)
+        places = _validate.points(x, self.points.shape[1])
+        # from the middle of the data, so that its place costs no digits
+        centre = self.points.mean(axis=0)
+        places, points = places - centre, self.points - centre
+        squares = np.sum(points**2, axis=1)
         starts = np.searchsorted(self.labels, np.arange(self.num_classes))
-        out = np.empty((len(x), self.num_classes))
+        out = np.empty((len(places), self.num_classes))
         rows = max(1, _BLOCK_FLOATS // len(self.points))
-        for begin in range(0, len(x), rows):
-            block = x[begin : begin + rows]
+        for begin in range(0, len(places), rows):
+            block = places[begin : begin + rows]
             # |x|² is common to all classes
-            distance = squares - 2 * (block @ self.points.T)
+            distance = squares - 2 * (block @ points.T)
             if self.train_sigma == 0:
                 out[begin : begin + rows] = -np.minimum.reduceat(distance, starts, axis=1)
                 continue

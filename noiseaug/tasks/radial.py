@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from noiseaug import _validate
-from noiseaug._noncentral import log_norm_density, log_sphere_density, norm_log_tails
+from noiseaug._noncentral import log_norm_density, log_sphere_density, log_sphere_ratio, norm_log_tails
 from noiseaug._numerics import FloatArray, bracketed_roots, panel_nodes
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.laws import AtomLaw, ChiLaw, Law, ShellLaw
@@ -101,7 +101,7 @@ class ConcentricGaussians(ProfileTask):
         high = bayes.radius
         while excess(np.array([high]))[0] > 0:
             high = 2 * high + alpha
-        return Ball(self.dim, float(bracketed_roots(excess, 0.0, high)[0]))
+        return Ball(self.dim, float(bracketed_roots(excess, 0.0, high)[0]), proven=False)
 
     def noised(self, sigma: float) -> ConcentricGaussians:
         sigma = _validate.nonnegative("sigma", sigma)
@@ -175,8 +175,7 @@ class ConcentricSpheres(ProfileTask):
         shift = special.logit(self.prior)
 
         def odds(t: FloatArray) -> FloatArray:
-            inner, outer = (log_sphere_density(self.dim, rho, t, alpha) for rho in (self.radius_1, self.radius_0))
-            return inner - outer + shift
+            return log_sphere_ratio(self.dim, self.radius_1, self.radius_0, t, alpha) + shift
 
         if odds(np.zeros(1))[0] <= 0:
             return Ball(self.dim, 0.0)

@@ -1,14 +1,12 @@
-"""What a preset is, and numbers for its grids."""
+"""What a preset is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from noiseaug.synthetic.study import Study
+from noiseaug.synthetic.study import Study, steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +26,8 @@ class Preset:
         draw: figures of the table, by file name.
         summarise: the table's answer, with the columns of ``noiseaug.synthetic.benefit.SUMMARY_COLUMNS``.
         default: whether it belongs to the default study.
+        redraws: keys whose values the pictures and the summary take as they come; after a change of any other key the
+            table is shown as that of a sweep from a file is.
     """
 
     name: str
@@ -36,8 +36,13 @@ class Preset:
     draw: Callable[[pd.DataFrame], Mapping[str, Figure]]
     summarise: Callable[[pd.DataFrame], pd.DataFrame]
     default: bool = True
+    redraws: tuple[str, ...] = ()
+
+    def shows(self, settings: Mapping[str, Sequence[Any]]) -> bool:
+        """Whether the pictures and the summary still tell the truth after these changes of the study."""
+        return all(key in self.redraws for key in settings) and 0 in settings.get("train_sigma", (0,))
 
 
 def levels(start: float, stop: float, num: int) -> tuple[float, ...]:
-    """Equally spaced levels, rounded so that tables and file names read well."""
-    return tuple(float(round(value, 10)) for value in np.linspace(start, stop, num))
+    """Equally spaced noise levels or radii."""
+    return steps("levels", start, stop, num)

@@ -70,4 +70,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return summary(kept, ["task_separation"], "intervals on the circle")
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, redraws=("train_sigma", "smooth_sigma", "radii", "separation"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from noiseaug import plotting
 from noiseaug.sweeps import Grid
-from noiseaug.synthetic.benefit import SUMMARY_COLUMNS, with_benefit
+from noiseaug.synthetic.benefit import NOTICEABLE, SUMMARY_COLUMNS, with_benefit
 from noiseaug.synthetic.presets._preset import Preset
 from noiseaug.synthetic.study import Part, Study
 
@@ -58,6 +58,7 @@ def draw(name: str, title: str, notes: tuple[str, ...], table: pd.DataFrame) -> 
     means = means.assign(lower=means["value"] - 2 * means["error"], upper=means["value"] + 2 * means["error"])
     betas = sorted(means["smooth_sigma"].unique())
     top = max(float(means["upper"].max()), 0.0)
+    draws = int(table.groupby(["smooth_sigma", "task_separation"])["task_draw"].nunique().max())
     figure, axes = plotting.new_figure(1, len(betas), width=2.7, height=2.7)
     for panel, beta in zip(axes[0], betas, strict=True):
         here = means[means["smooth_sigma"] == beta]
@@ -67,7 +68,7 @@ def draw(name: str, title: str, notes: tuple[str, ...], table: pd.DataFrame) -> 
         panel.label_outer()
     axes[0][0].set_ylabel("benefit Δ(0,β) − Δ(α,β)")
     axes[0][-1].legend(fontsize=7, loc="lower left")
-    return {name: plotting.finish(figure, title, notes)}
+    return {name: plotting.finish(figure, title, [note.format(draws=draws) for note in notes])}
 
 
 def summarise(label: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -79,6 +80,8 @@ def summarise(label: str, table: pd.DataFrame) -> pd.DataFrame:
     for (beta, separation), curve in gains.groupby(["smooth_sigma", "task_separation"], sort=False):
         best = curve.nlargest(1, "value").iloc[0]
         gain, unsure = float(best["value"]), float(2 * best["error"])
+        loss = -float((curve["value"] + 2 * curve["error"]).min())
+        lost = "hurts" if loss > NOTICEABLE else "no effect"
         lines.append(
             {
                 "setting": f"{label}, separation={separation:g}",
@@ -89,7 +92,11 @@ def summarise(label: str, table: pd.DataFrame) -> pd.DataFrame:
                 "with_best_noise": best["without_noise"] - gain,
                 "best_train_sigma": best["train_sigma"],
                 "gain": gain,
-                "noise": "helps" if gain > unsure else "unclear, within 2 s.e." if gain > 0 else "hurts",
+                "noise": "helps"
+                if gain - unsure > NOTICEABLE
+                else "unclear, within 2 s.e."
+                if gain > NOTICEABLE
+                else lost,
             }
         )
     return pd.DataFrame(lines, columns=list(SUMMARY_COLUMNS))
@@ -103,7 +110,7 @@ PUBLISHED = Preset(
         "discs",
         "Pal & Sulam's Figure 4 recomputed (seed 246), before their Savitzky–Golay filter",
         (
-            "band: two standard errors over 10 draws; most benefits lie within it",
+            "band: two standard errors over {draws} draws; most benefits lie within it",
             "zero padding counts all that lies around the lattice as class 0, which changes the curves",
         ),
     ),
@@ -115,8 +122,12 @@ FAIR = Preset(
     partial(
         draw,
         "discs_fair",
-        "The same discs on a torus, 40 draws",
-        ("band: two standard errors; where β melts every disc (flat lines) nothing is left to gain",),
+        "The same discs on a torus",
+        (
+            "band: two standard errors over {draws} draws",
+            "where β melts every disc (flat lines) nothing is left to gain",
+        ),
     ),
     partial(summarise, "discs on a torus"),
+    redraws=("train_sigma", "smooth_sigma", "separation", "draw"),
 )

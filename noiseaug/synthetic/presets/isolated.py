@@ -56,4 +56,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return summary(kept, ["task_dim"], "isolated ball")
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, redraws=("train_sigma", "smooth_sigma", "radii", "dim"))

@@ -63,4 +63,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return summary(table[table["quantity"] == "risk"], ["task_prior"], "rare class")
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, redraws=("train_sigma", "radii", "prior"))

@@ -68,7 +68,7 @@ def draw(name: str, table: pd.DataFrame) -> Mapping[str, Figure]:
     notes = ["band: 95% interval over points and votes; the line is the share by the votes"]
     return {
         name: plotting.finish(
-            figure, f"{table['task'].iloc[0]}: kernel rule with training noise α, smoothed at β", notes
+            figure, f"Kernel rule with training noise α, smoothed at β\n{table['task'].iloc[0]}", notes
         )
     }
 
@@ -78,5 +78,10 @@ def summarise(name: str, table: pd.DataFrame) -> pd.DataFrame:
     return summary(table[table["quantity"] == "certified_accuracy"], [], name)
 
 
-MOONS = Preset(*_MOONS, build_moons, partial(draw, "moons"), partial(summarise, "two moons"), default=False)
-DIGITS = Preset(*_DIGITS, build_digits, partial(draw, "digits"), partial(summarise, "digits"), default=False)
+_REDRAWS = ("train_sigma", "smooth_sigma", "radii", "n", "votes_per_point")
+MOONS = Preset(
+    *_MOONS, build_moons, partial(draw, "moons"), partial(summarise, "two moons"), default=False, redraws=_REDRAWS
+)
+DIGITS = Preset(
+    *_DIGITS, build_digits, partial(draw, "digits"), partial(summarise, "digits"), default=False, redraws=_REDRAWS
+)

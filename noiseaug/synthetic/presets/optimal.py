@@ -76,4 +76,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return summary(accuracy, [], "Gaussians, common covariance")
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, redraws=("smooth_sigma",))

@@ -85,7 +85,8 @@ def _sections(table: pd.DataFrame) -> Figure:
         panel.set(title=f"d = {dim:g}", ylim=(-0.02, 0.55))
         panel.label_outer()
     axes[0][0].set_ylabel(plotting.LABELS["risk"])
-    axes[0][0].legend(fontsize=7)
+    if shown:
+        axes[0][0].legend(fontsize=7)
     return plotting.finish(figure, "Risk against training noise at three smoothing levels (dot: minimum)")
 
 
@@ -96,4 +97,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return summary(accuracy[accuracy["smooth_sigma"] == middle], ["task_dim"], "concentric Gaussians")
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, redraws=("train_sigma", "smooth_sigma", "radii", "dim"))

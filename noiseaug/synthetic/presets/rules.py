@@ -85,4 +85,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise, default=False)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, default=False, redraws=("train_sigma", "dim", "prior", "count"))

@@ -62,4 +62,4 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return summary(table[table["smooth_sigma"].isin(chosen)], ["task_dim"], "concentric spheres")
 
 
-PRESET = Preset(_NAME, _TITLE, build, draw, summarise)
+PRESET = Preset(_NAME, _TITLE, build, draw, summarise, redraws=("train_sigma", "smooth_sigma"))

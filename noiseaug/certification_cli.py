@@ -1,0 +1,292 @@
+"""``noiseaug certify``, ``predict``, ``recertify``, ``merge`` and ``report``; they parse, call and print."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noiseaug.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from noiseaug.certificates import Certificate
+
+__all__ = ["register"]
+
+_RADII = "0.25,0.5,0.75,1.0"
+_RULES = "cohen, t-certify, t-certify-post-hoc, multi-look, confidence-sequence or full-radius"
+
+Classifier = Annotated[
+    str,
+    typer.Option(
+        "--classifier",
+        help="logistic, forest or neighbours (trained here); module:attribute (a function, estimator or torch module); "
+        "or a .joblib file of your own (loading one runs it).",
+    ),
+]
+Data = Annotated[str, typer.Option("--data", help="digits, digits:3,8 or a .npz file with x, y (train_x, train_y).")]
+SmoothSigma = Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")]
+TrainSigma = Annotated[float, typer.Option("--train-sigma", help="Training noise α, for classifiers trained here.")]
+Copies = Annotated[int, typer.Option("--copies", help="Noisy copies of each training input.")]
+FailureProb = Annotated[float, typer.Option("--failure-prob", help="Probability that a certificate is wrong, at most.")]
+Rule = Annotated[str, typer.Option("--certificate", help=f"The rule: {_RULES}.")]
+Radius = Annotated[
+    list[float] | None,
+    typer.Option("--radius", help="Target radius of multi-look (repeatable) and confidence-sequence."),
+]
+Noise = Annotated[str, typer.Option("--noise", help="gaussian, or discrete for 8-bit inputs.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of training noise and votes.")]
+Batch = Annotated[int, typer.Option("--batch", help="Noisy copies classified at a time.")]
+Every = Annotated[int, typer.Option("--every", help="Certify every k-th input only.")]
+Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]
+Radii = Annotated[str, typer.Option("--radii", help="Radii of the table, separated by commas.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the application."""
+    for command in (certify, predict, recertify, merge, report):
+        app.command()(command)
+
+
+def _certificate(name: str, radii: list[float] | None) -> Certificate:
+    from noiseaug.certificates import CERTIFICATES, ConfidenceSequence, MultiLook
+
+    if name not in CERTIFICATES:
+        raise InvalidInputError(f"certificate is {name!r}; expected {_RULES}")
+    rule = CERTIFICATES[name]
+    if rule is MultiLook:
+        return MultiLook(tuple(radii or ()))
+    if rule is ConfidenceSequence:
+        if radii is None or len(radii) != 1:
+            raise InvalidInputError("confidence-sequence tests one radius; give one --radius")
+        return ConfidenceSequence(radii[0])
+    if radii:
+        raise InvalidInputError(f"{name} has no target radius; leave out --radius")
+    return rule()
+
+
+def _selection(data: Any, every: int, shard: str | None) -> Any:
+    """Indices of the inputs to certify."""
+    import numpy as np
+
+    from noiseaug import _validate
+
+    indices = np.arange(len(data.x))[:: _validate.integer("every", every)]
+    if shard is None:
+        return indices
+    number, slash, total = shard.partition("/")
+    if not (slash and number.isdigit() and total.isdigit() and int(number) < int(total)):
+        raise InvalidInputError(f"shard is {shard!r}; expected i/k with 0 ≤ i < k")
+    return indices[int(number) :: int(total)]
+
+
+def certify(
+    smooth_sigma: SmoothSigma,
+    out: Annotated[Path, typer.Option("--out", help="Log of the run; each finished input is appended.")],
+    classifier: Classifier = "logistic",
+    data: Data = "digits",
+    train_sigma: TrainSigma = 0.0,
+    copies: Copies = 10,
+    n: Annotated[int, typer.Option("--n", help="Votes for an input at most.")] = 100_000,
+    n0: Annotated[int, typer.Option("--n0", help="Votes that pick the class.")] = 100,
+    failure_prob: FailureProb = 1e-3,
+    certificate: Rule = "cohen",
+    radius: Radius = None,
+    noise: Noise = "gaussian",
+    seed: Seed = 0,
+    batch: Batch = 1000,
+    every: Every = 1,
+    shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts; merge joins them.")] = None,
+    classes: Classes = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what an interrupted run has finished.")] = False,
+    tsv: Annotated[Path | None, typer.Option("--tsv", help="Write the log of Cohen et al.'s format too.")] = None,
+) -> None:
+    """Certify a classifier, input by input, into a log that carries the votes."""
+    import noiseaug.certification as certification
+    from noiseaug.records import write_tsv
+    from noiseaug.sources import load_classifier, load_data
+
+    rule = _certificate(certificate, radius)
+    source = load_data(data)
+    base = load_classifier(classifier, source, train_sigma, copies, seed)
+    indices = _selection(source, every, shard)
+    told = {
+        "data": data,
+        "classifier": classifier,
+        "train_sigma": train_sigma,
+        "copies": copies,
+        "every": every,
+        "shard": shard,
+    }
+    frame = certification.certify(
+        base,
+        source.x[indices],
+        labels=source.y[indices],
+        smooth_sigma=smooth_sigma,
+        n=n,
+        n0=n0,
+        failure_prob=failure_prob,
+        certificate=rule,
+        noise=noise,
+        num_classes=classes,
+        seed=seed,
+        batch=batch,
+        indices=indices.tolist(),
+        log=out,
+        resume=resume,
+        description=told,
+        progress=True,
+    )
+    if tsv is not None:
+        write_tsv(frame, tsv)
+    right = int(frame["correct"].sum())
+    print(f"{len(frame)} inputs, {right} right, {int((frame['prediction'] < 0).sum())} abstained: {out}")
+
+
+def predict(
+    smooth_sigma: SmoothSigma,
+    classifier: Classifier = "logistic",
+    data: Data = "digits",
+    train_sigma: TrainSigma = 0.0,
+    copies: Copies = 10,
+    n: Annotated[int, typer.Option("--n", help="Votes for an input.")] = 1000,
+    failure_prob: FailureProb = 1e-3,
+    noise: Noise = "gaussian",
+    seed: Seed = 0,
+    batch: Batch = 1000,
+    every: Every = 1,
+    classes: Classes = None,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file instead of the screen.")] = None,
+) -> None:
+    """The smoothed classifier's classes, −1 where it abstains."""
+    import noiseaug.certification as certification
+    from noiseaug._files import write_atomically
+    from noiseaug.sources import load_classifier, load_data
+
+    source = load_data(data)
+    base = load_classifier(classifier, source, train_sigma, copies, seed)
+    indices = _selection(source, every, None)
+    frame = certification.predict(
+        base,
+        source.x[indices],
+        smooth_sigma=smooth_sigma,
+        n=n,
+        failure_prob=failure_prob,
+        noise=noise,
+        num_classes=classes,
+        seed=seed,
+        batch=batch,
+    ).assign(index=indices, label=source.y[indices])
+    text = frame[["index", "label", "prediction", "p_value"]].to_csv(index=False)
+    if out is None:
+        print(text, end="")
+    else:
+        write_atomically(out, text)
+
+
+def recertify(
+    log: Annotated[Path, typer.Argument(help="A log of noiseaug certify.")],
+    out: Annotated[Path, typer.Option("--out", help="The new log.")],
+    failure_prob: Annotated[float | None, typer.Option("--failure-prob", help="New failure probability.")] = None,
+    certificate: Rule = "cohen",
+    radius: Radius = None,
+) -> None:
+    """Stored votes under another failure probability, rule or radius; no forward pass."""
+    import noiseaug.certification as certification
+    from noiseaug.records import read_log
+
+    description, frame = read_log(log)
+    rule = _certificate(certificate, radius)
+    certification.recertify_log(description, frame, out, rule, failure_prob)
+    print(f"{len(frame)} inputs: {out}")
+
+
+def merge(
+    logs: Annotated[list[Path], typer.Argument(help="Shards of one run.")],
+    out: Annotated[Path, typer.Option("--out", help="The whole run's log.")],
+) -> None:
+    """Join the shards of one run."""
+    from noiseaug.records import merge_logs
+
+    merge_logs(logs, out)
+    print(f"{len(logs)} shards: {out}")
+
+
+def report(
+    logs: Annotated[list[Path], typer.Argument(help="Logs of noiseaug certify, or of Cohen et al. and Salman et al.")],
+    radii: Radii = _RADII,
+    style: Annotated[str, typer.Option("--format", help="text, csv, markdown or latex.")] = "text",
+    plots: Annotated[Path | None, typer.Option("--plots", help="Directory for pictures.")] = None,
+    compare_at: Annotated[
+        float | None, typer.Option("--compare", help="Compare two runs on the same images at this radius.")
+    ] = None,
+) -> None:
+    """Certified accuracy by radius, ACR, abstentions; several runs side by side."""
+    from noiseaug.records import read_any
+    from noiseaug.report import compare, render, summarise
+
+    levels = _numbers(radii)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        runs = {name: read_any(path) for name, path in zip(_names(logs), logs, strict=True)}
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    print(render(summarise(runs, levels), style), end="")
+    if compare_at is not None:
+        if len(runs) != 2:
+            raise InvalidInputError(f"--compare needs two logs; {len(runs)} given")
+        (_, one), (_, other) = runs.values()
+        print()
+        print(render(compare(one, other, compare_at).frame(), style), end="")
+    if plots is not None:
+        for path in _draw(runs, plots):
+            print(f"written: {path}")
+
+
+def _names(logs: list[Path]) -> list[str]:
+    """File names, with directories where two are the same."""
+    stems = [path.name for path in logs]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in logs]
+    if len(set(names)) < len(names):
+        raise InvalidInputError("the same log is given twice")
+    return names
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"radii are {text!r}; expected numbers separated by commas") from None
+
+
+def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:
+    import numpy as np
+
+    from noiseaug.plotting import finish, new_figure
+    from noiseaug.report import certified_accuracy, p_lower, plot_certified_accuracy, plot_p_lower
+
+    folder.mkdir(parents=True, exist_ok=True)
+    top = max(float(frame["radius"].max()) for _, frame in runs.values())
+    radii = np.linspace(0, max(top, 0.1), 101)
+    figure, axes = new_figure()
+    plot_certified_accuracy(axes[0][0], {name: certified_accuracy(frame, radii) for name, (_, frame) in runs.items()})
+    written = [_save(finish(figure, "Certified accuracy (band: 95% over images)"), folder / "certified_accuracy.png")]
+    bounds = {}
+    for name, (description, frame) in runs.items():
+        if "counts" in frame and description.get("failure_prob"):
+            bounds[name] = p_lower(description, frame)
+    if bounds:
+        figure, axes = new_figure()
+        plot_p_lower(axes[0][0], bounds)
+        written.append(_save(finish(figure, "Lower bound of the top class's probability"), folder / "p_lower.png"))
+    return written
+
+
+def _save(figure: Any, path: Path) -> Path:
+    from noiseaug._files import save_figure
+
+    save_figure(figure, path)
+    return path

@@ -1,0 +1,155 @@
+"""Data sets and classifiers by name, for the command line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["BASES", "DataSource", "load_classifier", "load_data"]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSource:
+    """Inputs to certify and, where there are any, inputs to train on.
+
+    Attributes:
+        name: as it was asked for.
+        x: inputs, shape (m, …).
+        y: labels 0 … K−1, shape (m,).
+        train_x: training inputs, or None.
+        train_y: their labels, or None.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    train_x: np.ndarray | None = None
+    train_y: np.ndarray | None = None
+
+
+def load_data(name: str) -> DataSource:
+    """A data set by name.
+
+    Args:
+        name: ``digits`` (scikit-learn's, in [0, 1], every other image for training), ``digits:3,8`` (two of its
+            classes, labelled 0 and 1), or a ``.npz`` file with arrays ``x`` and ``y`` and, to train on, ``train_x`` and
+            ``train_y``.
+
+    Raises:
+        InvalidInputError: for an unknown name or a file without these arrays.
+    """
+    if name.split(":")[0] == "digits":
+        return _digits(name)
+    if not name.endswith(".npz"):
+        raise InvalidInputError(f"data is {name!r}; expected digits, digits:A,B or a .npz file")
+    try:
+        with np.load(name, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise InvalidInputError(f"no file {name}") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidInputError(f"{name} is not a readable .npz file: {error}") from None
+    missing = [key for key in ("x", "y") if key not in arrays]
+    if missing:
+        raise InvalidInputError(f"{name} lacks {' and '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}")
+    for key in ("y", "train_y"):
+        if key in arrays and not np.issubdtype(arrays[key].dtype, np.integer):
+            raise InvalidInputError(f"{name}: {key} is {arrays[key].dtype}; expected integer labels from 0")
+    return DataSource(name, arrays["x"], arrays["y"], arrays.get("train_x"), arrays.get("train_y"))
+
+
+def _digits(name: str) -> DataSource:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    _, colon, pair = name.partition(":")
+    if colon:
+        try:
+            classes = [int(part) for part in pair.split(",")]
+        except ValueError:
+            classes = []
+        if len(classes) < 2 or len(set(classes)) < len(classes) or not set(classes) <= set(range(10)):
+            raise InvalidInputError(f"data is {name!r}; expected different digits, as in digits:3,8")
+        kept = np.isin(y, classes)
+        x, y = x[kept], np.searchsorted(np.sort(classes), y[kept])
+    return DataSource(name, x[1::2], y[1::2], x[::2], y[::2])
+
+
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=5000)
+
+
+def _forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(100, random_state=0)
+
+
+def _neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return KNeighborsClassifier(5)
+
+
+BASES = {"logistic": _logistic, "forest": _forest, "neighbours": _neighbours}
+"""Classifiers that the command line trains by itself."""
+
+
+def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int, seed: int) -> Any:
+    """A classifier by name, ready to vote.
+
+    Args:
+        name: one of ``BASES`` (trained on the data's training inputs with noise ``train_sigma``), ``module:attribute``
+            (a function on batches, a fitted estimator or a torch module, imported from the current directory too), or a
+            ``.joblib`` file of a fitted estimator. Loading such a file runs what it says: open your own only.
+        data: where a named base is trained.
+        train_sigma: α, for named bases.
+        copies: noisy copies of each training input.
+        seed: seed of the training noise.
+
+    Raises:
+        InvalidInputError: for a name, module, attribute or file that is not there.
+    """
+    if name in BASES:
+        if data.train_x is None or data.train_y is None:
+            raise InvalidInputError(f"{data.name} has no train_x and train_y to train {name} on")
+        from noiseaug.estimator import SmoothedClassifier
+
+        flat = data.train_x.reshape(len(data.train_x), -1)
+        # the smoothing level plays no part in training
+        model = SmoothedClassifier(BASES[name](), train_sigma, 1.0, copies=copies, random_state=seed)
+        return model.fit(flat, data.train_y).base_
+    if train_sigma:
+        raise InvalidInputError(
+            f"train_sigma is {train_sigma:g}, but {name} comes trained; expected one of {', '.join(BASES)}"
+        )
+    if name.endswith(".joblib"):
+        if not Path(name).is_file():
+            raise InvalidInputError(f"no file {name}")
+        import joblib
+
+        return joblib.load(name)
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise InvalidInputError(
+            f"classifier is {name!r}; expected {', '.join(BASES)}, module:attribute or a .joblib file"
+        )
+    sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise InvalidInputError(f"cannot import {module}: {error}") from None
+    except AttributeError:
+        raise InvalidInputError(f"{module} has no {attribute}") from None
+    finally:
+        sys.path.remove("")

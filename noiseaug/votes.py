@@ -1,0 +1,384 @@
+"""Votes of a base classifier under noise: what randomized smoothing measures (Cohen et al. 2019, SampleUnderNoise).
+
+    counter = VoteCounter(classifier, noise=GaussianNoise(0.5), seed=0)
+    counts = counter.stream(x, index=0, purpose="estimation").take(1000)
+
+The noise of vote v for an input depends on (seed, index, law of noise, smooth_sigma, purpose) alone, and on the number
+of coordinates and the precision of the input. Votes are cut into blocks of about 65 536 coordinates; each block has a
+generator of its own, seeded by a hash of that key and by its number, and is consumed in order. So neither the size of
+batches, nor that of calls, nor threads, processes, or what ran before matter to what the classifier sees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from noiseaug import _validate
+from noiseaug._noise import DiscreteNoise, GaussianNoise, Noise, make_noise
+from noiseaug.errors import InvalidInputError
+
+__all__ = [
+    "ABSTAIN",
+    "DiscreteNoise",
+    "GaussianNoise",
+    "Predictor",
+    "VoteCounter",
+    "VoteStream",
+    "as_predictor",
+    "make_noise",
+]
+
+ABSTAIN = -1
+
+Purpose = Literal["selection", "estimation"]
+_PURPOSES = ("selection", "estimation")
+_VERSION = 1  # of the meaning of a seed
+_BLOCK_VALUES = 1 << 16
+_WORTH_A_THREAD = 1 << 15  # coordinates, some 0.1 ms
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A base classifier as the vote engine sees it.
+
+    Attributes:
+        predict: maps a batch of noisy inputs, shape (m, *shape of an input), to labels 0 … num_classes−1, shape (m,).
+            The batch is a buffer that the next one overwrites.
+        classes: the classifier's own label of each class, shape (num_classes,), or None where 0 … num_classes−1 are.
+        num_classes: number of classes; by default as many as ``classes``.
+
+    Raises:
+        InvalidInputError: where the number of classes is not known, or contradicts ``classes``.
+    """
+
+    predict: Callable[[np.ndarray], Any]
+    classes: np.ndarray | None = None
+    num_classes: int = 0
+
+    def __post_init__(self) -> None:
+        known = _agreed(self.num_classes, 0 if self.classes is None else len(self.classes))
+        if not known:
+            raise InvalidInputError("the number of classes is not known; give it as num_classes=...")
+        object.__setattr__(self, "num_classes", known)
+
+
+def as_predictor(base: Any, num_classes: int | None = None) -> Predictor:
+    """Adapts a classifier.
+
+    Args:
+        base: a Predictor; a fitted scikit-learn classifier (classes in the order of ``classes_``, inputs flattened); a
+            torch module that returns logits of shape (m, num_classes) (run in eval mode without gradients, on its own
+            device and in its own precision; afterwards in the mode in which it was); an object with ``predict`` and
+            ``num_classes``; or a function from batches to integer labels.
+        num_classes: number of classes, needed for a function, and for a torch module that has no ``num_classes``.
+
+    Raises:
+        InvalidInputError: for something else, or where the number of classes is missing or contradicts ``base``.
+    """
+    given = 0 if num_classes is None else _validate.integer("num_classes", num_classes)
+    if isinstance(base, Predictor):
+        return Predictor(base.predict, base.classes, _agreed(given, base.num_classes))
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(base, torch.nn.Module):
+        own = getattr(base, "num_classes", 0)
+        count = _agreed(given, own if isinstance(own, int) else 0)
+        return Predictor(_TorchLabels(base, count), None, count)
+    predict = getattr(base, "predict", None)
+    if callable(predict) and not isinstance(base, type):
+        if hasattr(base, "classes_"):
+            classes = np.asarray(base.classes_)
+            if classes.ndim != 1:
+                raise InvalidInputError(f"{type(base).__name__} predicts several outputs; expected one label an input")
+            return Predictor(_FittedLabels(base, classes), classes, given)
+        if hasattr(base, "fit"):
+            raise InvalidInputError(
+                f"{type(base).__name__} has no classes_: fit it first, or give its predict function and num_classes"
+            )
+        return Predictor(predict, None, _agreed(given, getattr(base, "num_classes", 0)))
+    if not callable(base) or isinstance(base, type):
+        kind = base.__name__ if isinstance(base, type) else type(base).__name__
+        raise InvalidInputError(
+            f"base is {kind}; expected a function on arrays, a fitted scikit-learn classifier, or a torch module"
+        )
+    return Predictor(base, None, given)
+
+
+def _agreed(given: int, own: int) -> int:
+    """The number of classes from two sides, of which 0 does not know."""
+    if given and own and given != own:
+        raise InvalidInputError(f"num_classes is {given}; the classifier has {own} classes")
+    return given or (own and _validate.integer("num_classes", own))
+
+
+class VoteCounter:
+    """Draws noise and counts the votes of a base classifier.
+
+    Args:
+        base: anything that ``as_predictor`` takes.
+        noise: the law of noise.
+        num_classes: number of classes, where ``base`` does not say.
+        seed: non-negative integer of any size.
+        batch: largest number of noisy inputs that the classifier gets at once; memory holds two batches.
+
+    Attributes:
+        num_classes: number of classes.
+
+    Raises:
+        InvalidInputError: for arguments that cannot be used.
+    """
+
+    def __init__(
+        self, base: Any, *, noise: Noise, num_classes: int | None = None, seed: int = 0, batch: int = 1000
+    ) -> None:
+        self.predictor = as_predictor(base, num_classes)
+        self.num_classes = self.predictor.num_classes
+        self.noise = noise
+        self.seed = _whole("seed", seed)
+        self.batch = _validate.integer("batch", batch)
+        self._idle: list[np.ndarray] = []  # flat buffers between two calls
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_idle": []}
+
+    def stream(self, x: Any, index: int, purpose: Purpose) -> VoteStream:
+        """The votes for one input, in order, from the first.
+
+        Args:
+            x: one input of any shape; see the law of noise for how types are taken.
+            index: its number in its data set.
+            purpose: ``selection`` or ``estimation``; the two get independent noise.
+
+        Raises:
+            InvalidInputError: for NaN or an input that the law of noise does not take.
+        """
+        _validate.choice("purpose", purpose, _PURPOSES)
+        noise = self.noise
+        parts = (_VERSION, self.seed, _whole("index", index), noise.name, noise.smooth_sigma.hex(), purpose)
+        key = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=32).digest()
+        return VoteStream(self, _Rows(noise, noise.centre(x), np.frombuffer(key, dtype="<u4")), np.shape(x))
+
+    def _count(self, rows: np.ndarray) -> np.ndarray:
+        labels = _checked(self.predictor.predict(rows), len(rows), self.num_classes)
+        return np.bincount(labels, minlength=self.num_classes)
+
+    def _borrow(self, values: int, dtype: np.dtype[Any]) -> np.ndarray:
+        """A flat buffer of at least that size; a call owns it until it puts it back, so calls never share one."""
+        try:
+            buffer = self._idle.pop()
+        except IndexError:
+            return np.empty(values, dtype)
+        return buffer if buffer.size >= values and buffer.dtype == dtype else np.empty(values, dtype)
+
+
+class VoteStream:
+    """The votes for one input; made by ``VoteCounter.stream``. For one thread at a time.
+
+    Attributes:
+        drawn: number of votes taken so far. A call that fails or is interrupted takes none.
+    """
+
+    def __init__(self, counter: VoteCounter, rows: _Rows, shape: tuple[int, ...]) -> None:
+        self._counter, self._rows, self._shape = counter, rows, shape
+        self.drawn = 0
+
+    def take(self, votes: int) -> np.ndarray:
+        """Counts of the next votes, shape (num_classes,), int64. The next batch is drawn while one is classified.
+
+        Args:
+            votes: number of votes, at least 0.
+
+        Raises:
+            InvalidInputError: where the classifier does not return one integer in 0 … num_classes−1 for each input.
+        """
+        counter, rows = self._counter, self._rows
+        end = self.drawn + _validate.integer("votes", votes, at_least=0)
+        size = min(counter.batch, end - self.drawn)
+        counts = np.zeros(counter.num_classes, dtype=np.int64)
+        if not size:
+            return counts
+        alone = size == end - self.drawn
+        held = [counter._borrow(size * rows.dim, rows.dtype) for _ in range(1 if alone else 2)]
+
+        def draw(start: int) -> _Drawing:
+            batch = held[0][: min(size, end - start) * rows.dim].reshape(-1, rows.dim)
+            held.reverse()
+            return _Drawing(rows, start, batch, overlap=not alone)
+
+        drawing = draw(self.drawn)
+        try:
+            for start in range(self.drawn, end, size):
+                batch = drawing.finish()
+                if start + size < end:
+                    drawing = draw(start + size)
+                counts += counter._count(batch.reshape(-1, *self._shape))
+        finally:
+            drawing.abandon()
+        self.drawn = end
+        counter._idle.extend(held)  # after a failure a thread may still write there
+        del counter._idle[:-2]
+        return counts
+
+
+class _Rows:
+    """The noisy inputs of a stream by number. A block that was left half way is resumed, or else drawn again."""
+
+    def __init__(self, noise: Noise, centre: np.ndarray, key: np.ndarray) -> None:
+        self.noise, self.centre, self.key = noise, centre, key
+        self.dim, self.dtype = len(centre), centre.dtype
+        self.block = max(1, _BLOCK_VALUES // self.dim)
+        self.left: tuple[int, Any] | None = None  # next row and the source of its block
+
+    def fill(self, start: int, out: np.ndarray, left: tuple[int, Any] | None) -> tuple[int, Any] | None:
+        """Writes rows ``start`` … into ``out``, shape (rows, dim), and returns where and with what to go on."""
+        row, stop = start, start + len(out)
+        while row < stop:
+            block, within = divmod(row, self.block)
+            if within and left is not None and left[0] == row:
+                source = left[1]
+            else:
+                source = self.noise.source(np.random.SeedSequence(self.key, spawn_key=(block,)))
+                if within:
+                    self.noise.fill(source, self.centre, np.empty((within, self.dim), self.dtype))
+            upto = min(stop, row - within + self.block)
+            self.noise.fill(source, self.centre, out[row - start : upto - start])
+            row, left = upto, (upto, source)
+        return left
+
+
+class _Drawing:
+    """A batch that is being drawn: by threads, cut at the ends of blocks, or where that does not pay, by who asks."""
+
+    def __init__(self, rows: _Rows, start: int, out: np.ndarray, *, overlap: bool) -> None:
+        self.rows, self.start, self.out = rows, start, out
+        self.parts: list[Future[Any]] = []
+        first, last = start // rows.block, (start + len(out) - 1) // rows.block
+        threads = _threads()
+        if threads < 2 or out.size < _WORTH_A_THREAD or not (overlap or last > first):
+            return
+        count = min(threads, last - first + 1)
+        inner = [(first + (last - first + 1) * i // count) * rows.block - start for i in range(1, count)]
+        left, rows.left = rows.left, None
+        pool = _pool(os.getpid())
+        for low, high in zip([0, *inner], [*inner, len(out)], strict=True):
+            self.parts.append(pool.submit(rows.fill, start + low, out[low:high], left if low == 0 else None))
+
+    def finish(self) -> np.ndarray:
+        """The batch, once it is complete."""
+        if self.parts:
+            self.rows.left = [part.result() for part in self.parts][-1]
+            self.parts = []
+        else:
+            left, self.rows.left = self.rows.left, None
+            self.rows.left = self.rows.fill(self.start, self.out, left)
+        return self.out
+
+    def abandon(self) -> None:
+        """Returns when no thread writes into the batch any more."""
+        wait([part for part in self.parts if not part.cancel()])
+
+
+@cache
+def _threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(_MOST_THREADS, cores or 1)
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of a process; a forked one does not inherit its parent's and makes its own."""
+    return ThreadPoolExecutor(_threads(), thread_name_prefix=f"noiseaug-{process}")
+
+
+def _whole(name: str, value: Any) -> int:
+    """A non-negative integer of any size."""
+    try:
+        result = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        result = -1
+    if result < 0:
+        raise InvalidInputError(f"{name} is {value!r}; expected a non-negative integer")
+    return result
+
+
+def _checked(labels: Any, votes: int, num_classes: int) -> np.ndarray:
+    """A classifier's answer as an array of indices, or one line that says what is wrong with it."""
+    result = np.asarray(labels)
+    if result.shape != (votes,):
+        raise InvalidInputError(f"the classifier returned shape {result.shape}; expected one label each, ({votes},)")
+    if result.dtype.kind == "f":
+        if np.isnan(result).any():
+            raise InvalidInputError("the classifier returned NaN; expected integer labels")
+        if (result != np.floor(result)).any():
+            bad = result[result != np.floor(result)][0]
+            raise InvalidInputError(f"the classifier returned {bad:g}; expected integer labels")
+    elif result.dtype.kind not in "iub":
+        raise InvalidInputError(f"the classifier returned labels of type {result.dtype}; expected integers")
+    low, high = result.min(), result.max()
+    if low < 0 or high >= num_classes:
+        bad = low if low < 0 else high
+        raise InvalidInputError(f"the classifier returned label {bad}; expected 0 … {num_classes - 1}")
+    return result.astype(np.intp, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _FittedLabels:
+    """Predictions of a scikit-learn classifier as positions in ``classes_``."""
+
+    base: Any
+    classes: np.ndarray
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        labels = np.asarray(self.base.predict(batch.reshape(len(batch), -1)))
+        count = len(self.classes)
+        if labels.ndim != 1 or (self.classes.dtype.kind in "iu" and (self.classes == np.arange(count)).all()):
+            return labels
+        order = np.argsort(self.classes)
+        found = order[np.minimum(np.searchsorted(self.classes, labels, sorter=order), count - 1)]
+        strange = self.classes[found] != labels
+        if strange.any():
+            raise InvalidInputError(f"the classifier returned label {labels[strange][0]}, which is not in classes_")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _TorchLabels:
+    """The largest logit of a torch module."""
+
+    module: Any
+    num_classes: int
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        torch = sys.modules["torch"]
+        trained = [part for part in self.module.modules() if part.training]
+        weight = next((each for each in self.module.parameters() if each.is_floating_point()), None)
+        inputs = torch.from_numpy(batch)
+        if weight is not None:
+            inputs = inputs.to(device=weight.device, dtype=weight.dtype)
+        try:
+            self.module.eval()
+            with torch.inference_mode():
+                logits = self.module(inputs)
+        finally:
+            for part in trained:
+                part.training = True
+        shape = tuple(getattr(logits, "shape", ()))
+        if shape != (len(batch), self.num_classes):
+            what = f"shape {shape}" if shape else type(logits).__name__
+            raise InvalidInputError(
+                f"the torch module returned {what}; expected logits of shape ({len(batch)}, {self.num_classes})"
+            )
+        if bool(logits.isnan().any()):
+            raise InvalidInputError("the torch module returned NaN; expected finite logits")
+        labels: np.ndarray = logits.argmax(1).cpu().numpy()
+        return labels

@@ -1,0 +1,98 @@
+"""Running the command line from tests: inside this process for its answers, in another one for its life and death."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120  # seconds after which a process is taken for stuck; far above what any of them needs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line of an error; fails unless there is exactly one and nothing that looks like a traceback."""
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        assert self.err.endswith(lines[0] + "\n"), self.err
+        return lines[0].removeprefix("error: ")
+
+
+def call(*arguments: object) -> Outcome:
+    """``python -m noiseaug.synthetic ARGUMENTS`` in this process."""
+    from noiseaug.synthetic.cli import app
+
+    return _inside(app, arguments)
+
+
+def call_root(*arguments: object) -> Outcome:
+    """``noiseaug ARGUMENTS`` in this process."""
+    from noiseaug.cli import app
+
+    return _inside(app, arguments)
+
+
+def _inside(app: Any, arguments: tuple[object, ...]) -> Outcome:
+    from noiseaug._command import run_app
+
+    out, err, kept = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["noiseaug", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            run_app(app)
+    except SystemExit as stop:
+        return Outcome(int(stop.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        sys.argv = kept
+    raise AssertionError("run_app returned")
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which another Python finds the package and the tests."""
+    found = {key: value for key, value in os.environ.items() if key not in {"FORCE_COLOR", "COLUMNS"}}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**found, "PYTHONPATH": path, "PYTHONUTF8": "1"}
+
+
+def start(*command: object, **options: Any) -> subprocess.Popen[str]:
+    """Another Python process with pipes."""
+    settled = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8", **options}
+    return subprocess.Popen([sys.executable, *map(str, command)], env=environment(), **settled)
+
+
+def python(*command: object, **options: Any) -> Outcome:
+    """Runs another Python process to its end."""
+    process = start(*command, **options)
+    with process:
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Outcome(process.returncode, out, err)
+
+
+def content(path: Path) -> dict[str, str]:
+    """A digest of every file below a path, and the folders; equal before and after means that nothing was touched."""
+    if path.is_file():
+        return {".": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {
+        str(entry.relative_to(path)): hashlib.sha256(entry.read_bytes()).hexdigest() if entry.is_file() else "folder"
+        for entry in sorted(path.rglob("*"))
+    }

@@ -1,0 +1,256 @@
+"""Independent pieces of work: the same results in this process, in worker processes and on a Dask cluster."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from noiseaug import InvalidInputError, NoiseaugError
+from noiseaug._parallel import run_all
+from noiseaug.synthetic.runs import run_study
+from tests.running import PATIENCE, ROOT, call, python, start
+from tests.test_study import tiny
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Address of a Dask scheduler on loopback with two worker processes."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as running:
+        yield running.scheduler_address
+
+
+@pytest.mark.parametrize("jobs", [1, 2, -1])
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_every_piece_once(jobs, count):
+    pieces = [float(number) for number in range(count)]
+    found = list(run_all(math.sqrt, pieces, jobs=jobs))
+    assert sorted(found) == [(index, math.sqrt(piece)) for index, piece in enumerate(pieces)]
+
+
+def test_one_job_works_here_and_piece_by_piece():
+    seen = []
+    results = run_all(lambda piece: seen.append((piece, os.getpid())), ["a", "b"], jobs=1)
+    assert seen == []
+    assert next(results) == (0, None)
+    assert seen == [("a", os.getpid())]
+    assert next(results) == (1, None)
+    assert seen[1] == ("b", os.getpid())
+
+
+def pid(_):
+    return os.getpid()
+
+
+def test_more_jobs_work_elsewhere():
+    assert os.getpid() not in {found for _, found in run_all(pid, range(8), jobs=2)}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_errors_come_back_as_they_are(jobs):
+    with pytest.raises(ZeroDivisionError):
+        list(run_all((1.0).__truediv__, [1.0, 0.0, 2.0], jobs=jobs))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("jobs", [0, -2, 1.5, "2", True, None])
+def test_bad_numbers_of_jobs(jobs, count):
+    with pytest.raises(InvalidInputError, match="expected a number of processes, or -1 for one a core"):
+        list(run_all(math.sqrt, [1.0] * count, jobs=jobs))
+
+
+def die_of_two(piece):
+    if piece == 2:
+        os._exit(1)
+    return piece
+
+
+def test_a_lost_worker_is_told():
+    with pytest.raises(NoiseaugError, match="a worker process was killed, perhaps for its memory; try again"):
+        list(run_all(die_of_two, range(6), jobs=2))
+    # and does not spoil the next call
+    assert len(list(run_all(operator.neg, range(6), jobs=2))) == 6
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_whoever_takes_the_results_may_stop(jobs):
+    # no warning either, which would be an error here
+    results = run_all(math.sqrt, [1.0] * 50, jobs=jobs)
+    next(results)
+    results.close()
+    assert list(results) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_counts_the_pieces(jobs, capsys):
+    list(run_all(math.sqrt, [1.0] * 5, jobs=jobs, progress="roots"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\x1b" not in err
+    assert re.search(r"roots: 100%.* 5/5 ", err)
+    # not a terminal: the start, the end, and at most one line in ten seconds
+    assert err.count("cell") <= 3
+    list(run_all(math.sqrt, [1.0] * 5, jobs=jobs))
+    assert capsys.readouterr() == ("", "")
+
+
+# A parent with two workers that are at work until they are ended.
+PARENT = f"""
+import os, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from noiseaug._parallel import run_all
+
+def work(piece):
+    if piece < 2:
+        time.sleep(0.2)  # so that both workers take one
+        return os.getpid()
+    time.sleep(600)
+
+try:
+    for index, pid in run_all(work, range(8), jobs=2):
+        print(pid, flush=True)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def wait_until(condition):
+    """Waits for what has to happen; a stuck process fails the test."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def gone(process):
+    try:
+        with open(f"/proc/{process}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="looks at processes through /proc")
+def test_workers_end_with_a_killed_parent():
+    with start("-c", PARENT) as parent:
+        workers = {int(parent.stdout.readline()) for _ in range(2)}
+        assert not any(gone(worker) for worker in workers)
+        parent.kill()
+        wait_until(lambda: all(gone(worker) for worker in workers))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals a process group")
+def test_an_interruption_is_answered_by_the_parent_alone():
+    # as Ctrl-C in a terminal does: the signal goes to the parent and to its workers
+    with start("-c", PARENT, start_new_session=True) as parent:
+        for _ in range(2):
+            parent.stdout.readline()
+        os.killpg(parent.pid, signal.SIGINT)
+        _, err = parent.communicate(timeout=60)
+    assert parent.returncode == 130
+    assert err == ""
+
+
+def test_dask_gives_the_same_results(cluster):
+    found = list(run_all(math.sqrt, [float(number) for number in range(20)], dask=cluster))
+    assert sorted(found) == [(number, math.sqrt(number)) for number in range(20)]
+    # on the cluster, also where there is but one piece or one job
+    assert {found for _, found in run_all(pid, [0], dask=cluster)} != {os.getpid()}
+    with pytest.raises(ZeroDivisionError):
+        list(run_all((1.0).__truediv__, [1.0, 0.0], dask=cluster))
+
+
+def test_same_table_whatever_the_engine(cluster, tmp_path):
+    study = tiny(
+        train_sigma=(0.0, 0.1, 0.2),
+        radii=(0.0, 0.1),
+        quantities=("certified_accuracy", "finite_sample_certified_accuracy", "acr"),
+        method=("exact", "sampled"),
+        n=200,
+        votes=100,
+    )
+    engines = {"here": {"jobs": 1}, "workers": {"jobs": 2}, "cluster": {"dask": cluster}}
+    tables = set()
+    for name, engine in engines.items():
+        run_study(study, tmp_path / name, progress=False, **engine)
+        tables.add((tmp_path / name / "table.csv").read_bytes())
+    assert len(tables) == 1
+
+
+def test_the_command_runs_on_a_cluster(cluster, tmp_path):
+    tables = set()
+    for engine in (["--jobs", 1], ["--jobs", 2], ["--dask", cluster]):
+        out = tmp_path / engine[0]
+        outcome = call("run", "moons", "--fast", "--set", "smooth_sigma=0.25", "--out", out, "--seed", 11, *engine)
+        assert outcome.status == 0, outcome.err
+        tables.add((out / "table.csv").read_bytes())
+        assert not (out / "cells.jsonl").exists()
+    assert len(tables) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://127.0.0.1:9", "nowhere", "", "http://127.0.0.1:9", "tls://127.0.0.1:9", "nowhere:port"],
+)
+def test_no_scheduler_at_the_address(address, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("noiseaug._parallel._DASK_PATIENCE", 0.5)
+    outcome = call("run", "minority", "--fast", "--out", tmp_path / "out", "--dask", address)
+    assert outcome.status == 2
+    assert "Dask scheduler" in outcome.complaint
+    assert address in outcome.complaint
+    # no progress bar of a run that does not begin, and no trace of it
+    assert outcome.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_patience_is_short():
+    from noiseaug import _parallel
+
+    assert 0 < _parallel._DASK_PATIENCE <= 5
+
+
+def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    outcome = call("run", "minority", "--fast", "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:9")
+    assert (outcome.status, outcome.complaint) == (2, "--dask needs the extra 'dask': pip install 'noiseaug[dask]'")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_keeps_the_finished_cells(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    out, cells = tmp_path / "run", tmp_path / "run" / "cells.jsonl"
+    settings = ["--set", "train_sigma=0:0.6:30", "--set", "method=sampled", "--set", "n=20000", "--set", "dim=10"]
+    command = ["run", "phase", "--fast", "--out", out, "--set", "smooth_sigma=0.25", *settings]
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as running:
+        process = start("-m", "noiseaug.synthetic", *command, "--dask", running.scheduler_address)
+        wait_until(lambda: cells.exists() and cells.read_bytes().count(b"\n") >= 2)
+    with process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert err.splitlines()[-1] == f"error: the Dask scheduler at {running.scheduler_address} was lost"
+    assert cells.read_bytes().count(b"\n") >= 2
+    assert call(*command, "--resume", "--jobs", 2).status == 0
+    command[command.index(out)] = tmp_path / "whole"
+    assert call(*command, "--jobs", 2).status == 0
+    one, two = ((tmp_path / name / "table.csv").read_bytes() for name in ("run", "whole"))
+    assert one == two
+
+
+def test_the_command_in_another_process_uses_every_core(tmp_path):
+    outcome = python("-m", "noiseaug.synthetic", "run", "minority", "--fast", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    assert "Warning" not in outcome.err
