@@ -106,10 +106,13 @@ def certify(
 ) -> None:
     """Certify a classifier, input by input, into a log that carries the votes."""
     import noiseaug.certification as certification
+    from noiseaug.certificates import Run
     from noiseaug.records import write_tsv
     from noiseaug.sources import load_classifier, load_data
 
     rule = _certificate(certificate, radius)
+    # what needs no training is looked at before it
+    rule.check(Run(smooth_sigma, n, failure_prob))
     source = load_data(data)
     base = load_classifier(classifier, source, train_sigma, copies, seed)
     indices = _selection(source, every, shard)
