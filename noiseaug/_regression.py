@@ -1,9 +1,9 @@
-"""h ∗ p_α − ½ of two mixtures on the line near the Bayes boundary, with rigorous ranges of its slope (docs/math.md 2.6).
+"""h ∗ p_α − ½ of two mixtures on the line near the Bayes boundary, with rigorous ranges of its slope.
 
-With the log-odds ℓ, h − ½ = tanh(ℓ/2)/2. Where |ℓ| ≥ ϑ on all of x ± kα, h ∗ p_α is on the side of h by
-tanh(ϑ/2) P(|Z| ≤ k) > P(|Z| > k), so that crossings can lie only in *zones*: {|ℓ| < ϑ}, which is found with a proof,
-widened by kα. Inside a zone two bounds on the slope compete: |g″| ≤ E|Z² − 1| / 2α² around the slope at the middle of a
-cell, which is sharp for wide kernels, and the range of h′ within 10α of the cell, which is sharp for narrow ones.
+With the log-odds ℓ, h − ½ = tanh(ℓ/2)/2. Where |ℓ| ≥ ϑ on all of x ± kα, h ∗ p_α is on the side of h because
+tanh(ϑ/2) P(|Z| ≤ k) > P(|Z| > k). So crossings can lie only in *zones*: {|ℓ| < ϑ}, which is found with a proof, widened
+by kα. Inside a zone two bounds on the slope compete: bounds on g″ and g‴ around the slope at the middle of a cell,
+sharp for wide kernels, and the range of h′ within 10α of the cell, sharp for narrow ones (docs/math.md 2.6, 3.2).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scipy import special
 from noiseaug._levelset import find_crossings, tail_window
 from noiseaug._measures import MixtureMeasure, MixtureRatio
 from noiseaug._numerics import FloatArray, gauss_legendre, panel_nodes
+from noiseaug.errors import UndecidedError
 
 __all__ = ["Odds", "SmoothedRegression", "undecided_zones"]
 
@@ -23,6 +24,7 @@ _CLEAR_ODDS = 1e-4  # ϑ
 _CLEAR_REACH = 4.1  # k: tanh(ϑ/2) = 5.0e-5 outweighs P(|Z| > k) = 4.1e-5
 _FLAT_ODDS = 37.0  # beyond it h is 0 or 1 within rounding
 _ORDER = 16
+_MOST_CELLS = 5000  # a well-posed search keeps a few hundred alive
 _BLOCK_FLOATS = 1 << 17  # nodes held at a time: 1 MiB for each component of the mixtures
 _PANEL_ENDS = np.arange(-9.0, 9.5, 3.0)  # of z; P(|Z| > 9) = 2e-19
 
@@ -108,7 +110,7 @@ def _ranges(
     return lowest, highest, low_slope, high_slope
 
 
-def undecided_zones(odds: Odds, sigma: float, low: float, high: float) -> tuple[FloatArray, FloatArray]:
+def undecided_zones(odds: Odds, sigma: float, low: float, high: float) -> tuple[FloatArray, np.ndarray]:
     """Where h ∗ p_σ may cross ½: intervals outside of which it is on the side of h.
 
     Args:
@@ -118,8 +120,8 @@ def undecided_zones(odds: Odds, sigma: float, low: float, high: float) -> tuple[
         high: the same on the right.
 
     Returns:
-        Sorted, disjoint zones of shape (k, 2), and how far ℓ stays away from 0 on the far left and right, shape (2,):
-        0 where |ℓ| < ϑ out to infinity; the zone then ends one σ beyond the last point with |ℓ| = ϑ.
+        Sorted, disjoint zones of shape (k, 2), and whether |ℓ| ≥ ϑ on the far left and right, shape (2,). Where it is
+        below out to infinity the zone ends one σ beyond the last point with |ℓ| = ϑ.
     """
     levels = np.array([-_CLEAR_ODDS, _CLEAR_ODDS])
     low, high = tail_window(odds, levels, low - odds.sigma, high + odds.sigma, odds.sigma)
@@ -221,6 +223,8 @@ class SmoothedRegression:
         return np.full(np.shape(x), 1e-15)
 
     def slope_range(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if left.size > _MOST_CELLS:
+            raise UndecidedError("h stays at ½ over a stretch where the convolved rule is undecided; use 'augmented'")
         reach = 10 * self._sigma
         lowest, highest, low_slope, high_slope = _ranges(self._odds, left - reach, right + reach)
         # h′ = ℓ′ / 4cosh²(ℓ/2); the noise beyond 10σ adds at most 2φ(10)/σ = 2e-22/σ

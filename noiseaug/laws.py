@@ -90,7 +90,9 @@ class ChiLaw(Law):
         below = high_below < low_above
         mass = np.array(np.exp(np.where(below, from_below, from_above)))
         # where the interval is so narrow that the tails at its ends nearly cancel: its density, integrated
-        drop = np.where(below, high_below - low_below, low_above - high_above)
+        with np.errstate(invalid="ignore"):
+            # both ends may lie where nothing is left; NaN is not narrow
+            drop = np.where(below, high_below - low_below, low_above - high_above)
         narrow = (upper > lower) & (drop < 1e-3)
         if narrow.any():
             nodes, weights = gauss_legendre(6)

@@ -6,6 +6,7 @@ One look for the whole project: training noise α in greens, smoothing noise β 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ LABELS = {
 
 _MAPS = {"train_sigma": "crest", "smooth_sigma": "flare", "radius": "mako"}
 _COLUMN_WIDTH = 3.4  # inches of a journal's column
+_LEAST_SIZE = 4.6, 2.7  # inches that a title and the label of a colour bar need
 
 
 def new_figure(rows: int = 1, columns: int = 1, *, width: float | None = None, height: float | None = None) -> Any:
@@ -62,7 +64,8 @@ def new_figure(rows: int = 1, columns: int = 1, *, width: float | None = None, h
     import seaborn as sns
 
     sns.set_theme(context="paper", style="ticks", rc={"axes.grid": True, "grid.alpha": 0.35, "figure.dpi": 100})
-    size = (columns * (width or _COLUMN_WIDTH), rows * (height or 2.7))
+    wide, high = columns * (width or _COLUMN_WIDTH), rows * (height or 2.7)
+    size = max(wide, _LEAST_SIZE[0]), max(high, _LEAST_SIZE[1])
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     return figure, axes
 
@@ -103,7 +106,8 @@ def curves(
         if y == "value" and "lower" in line and bool((line["upper"] - line["lower"] > 1e-6).any()):
             axes.fill_between(line[x], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
         if mark is not None:
-            best = line.loc[line[y].idxmax() if mark == "max" else line[y].idxmin()]
+            height = line[y].round(9)  # of values equal up to rounding the first
+            best = line.loc[height.idxmax() if mark == "max" else height.idxmin()]
             axes.plot(best[x], best[y], "o", color=colour, ms=4.5, mec="white", mew=0.6, zorder=5)
     axes.set_xlabel(LABELS.get(x, x))
 
@@ -163,8 +167,14 @@ def diagonal(axes: Axes, low: float, high: float) -> None:
 
 
 def finish(figure: Figure, title: str, notes: Sequence[str] = ()) -> Figure:
-    """A title above the panels and, below them, what a reader must know."""
-    figure.suptitle(title, fontsize=10)
+    """A title above the panels and, below them, what a reader must know; long lines are broken."""
+    figure.suptitle(_broken(title, figure, 10), fontsize=10)
     if notes:
-        figure.supxlabel("\n".join(notes), fontsize=7, color="0.35")
+        figure.supxlabel("\n".join(_broken(note, figure, 7) for note in notes), fontsize=7, color="0.35")
     return figure
+
+
+def _broken(text: str, figure: Figure, fontsize: float) -> str:
+    """Text in lines that fit the figure's width."""
+    most = int(figure.get_size_inches()[0] / (0.56 * fontsize / 72))  # a letter is some 0.56 of its height wide
+    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, most))

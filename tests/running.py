@@ -70,21 +70,24 @@ def environment() -> dict[str, str]:
     return {**found, "PYTHONPATH": path, "PYTHONUTF8": "1"}
 
 
-def start(*command: object, **options: Any) -> subprocess.Popen[str]:
+class Process(subprocess.Popen[str]):
+    """A process that does not outlive its ``with`` block, however that is left."""
+
+    def __exit__(self, *reason: object) -> None:
+        self.kill()  # nothing to a process that has ended
+        super().__exit__(*reason)
+
+
+def start(*command: object, **options: Any) -> Process:
     """Another Python process with pipes."""
     settled = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8", **options}
-    return subprocess.Popen([sys.executable, *map(str, command)], env=environment(), **settled)
+    return Process([sys.executable, *map(str, command)], env=environment(), **settled)
 
 
 def python(*command: object, **options: Any) -> Outcome:
     """Runs another Python process to its end."""
-    process = start(*command, **options)
-    with process:
-        try:
-            out, err = process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+    with start(*command, **options) as process:
+        out, err = process.communicate(timeout=PATIENCE)
     return Outcome(process.returncode, out, err)
 
 

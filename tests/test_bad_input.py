@@ -1,4 +1,4 @@
-"""Bad input gets one line that names what was wrong and what was expected; the command exits with 2 and writes nothing."""
+"""Bad input gets one line that says what was wrong and what was expected; exit status 2 and nothing written."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -191,20 +192,15 @@ def test_a_terminal_gets_a_bar_that_moves(tmp_path):
 
     main, side = pty.openpty()
     termios.tcsetwinsize(side, (24, 100))
-    settings = ["--jobs", 1, "--set", "train_sigma=0:4:150", "--set", "quantities=risk"]
-    process = start(*MODULE, "run", "minority", *settings, "--out", tmp_path / "out", stderr=side)
-    os.close(side)
+    settings = ["--jobs", 1, "--set", "train_sigma=0:4:100", "--set", "quantities=risk"]
     seen = b""
-    while True:
-        try:
-            piece = os.read(main, 4096)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(main)
-    with process:
+    with start(*MODULE, "run", "minority", *settings, "--out", tmp_path / "out", stderr=side) as process:
+        os.close(side)
+        # a terminal whose other side has closed is at its end, or an error
+        with contextlib.suppress(OSError):
+            while piece := os.read(main, 4096):
+                seen += piece
+        os.close(main)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     shares = [int(share) for share in re.findall(r"minority:\s+(\d+)%", seen.decode())]

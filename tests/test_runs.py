@@ -16,9 +16,8 @@ from pandas.testing import assert_frame_equal
 
 import noiseaug
 from noiseaug import InvalidInputError
-from noiseaug.synthetic import runs
-from noiseaug import _files
 from noiseaug._files import save_figure, write_atomically
+from noiseaug.synthetic import runs
 from noiseaug.synthetic.runs import RunDirectory, run_study
 from tests.running import PATIENCE, Outcome, call, content, python, start
 from tests.test_parallel import wait_until
@@ -43,7 +42,8 @@ CELLS = 12
 # The command in a process of its own. Each cell that it computes goes into a log first; before cell STOP it says so
 # and waits for its end.
 COUNTED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job does not have
 from noiseaug.synthetic import runs
 from noiseaug.synthetic.cli import main
 
@@ -174,8 +174,7 @@ def test_a_seed_is_part_of_the_run(file, whole, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
-@pytest.mark.parametrize("torn", [b"", b'{"key": "5|Conc', b'{"key": "5|x", "rows": []}'])
-def test_a_killed_run_is_resumed(file, whole, tmp_path, torn):
+def test_a_killed_run_is_resumed(file, whole, tmp_path):
     out, log = tmp_path / "run", tmp_path / "log"
     with counted(log, 5, "run", file, "--out", out, "--jobs", 1) as process:
         assert process.stdout.readline() == "waiting\n"
@@ -185,7 +184,7 @@ def test_a_killed_run_is_resumed(file, whole, tmp_path, torn):
     assert kept.count(b"\n") == 5
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["status"] == "unfinished"
     # a write that the kill has torn
-    (out / "cells.jsonl").write_bytes(kept + torn)
+    (out / "cells.jsonl").write_bytes(kept + b'{"key": "5|Conc')
     with counted(log, 3, "run", file, "--out", out, "--jobs", 1, "--resume") as process:
         assert process.stdout.readline() == "waiting\n"
         process.kill()
@@ -203,10 +202,25 @@ def test_a_killed_run_is_resumed(file, whole, tmp_path, torn):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.parametrize("torn", [b"{", b'{"key": "2|Conc', b'{"key": "2|x", "rows": []}', b"\xff", b" "])
+def test_a_torn_last_line_is_dropped(torn, study, half, tmp_path, monkeypatch):
+    cells = half / "cells.jsonl"
+    kept = cells.read_bytes()
+    cells.write_bytes(kept + torn)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "run_cell", failing_after(1, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            run(study, half, resume=True)
+    # the next cell begins a line of its own
+    assert cells.read_bytes().startswith(kept)
+    assert [json.loads(line)["key"][0] for line in cells.read_bytes().splitlines()] == ["0", "1", "2"]
+    assert_frame_equal(run(study, half, resume=True), run(study, tmp_path / "whole"), check_exact=True)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_a_killed_run_with_workers_is_resumed(tmp_path):
     # slow enough that the kill comes in the middle
-    settings = ["--set", "train_sigma=0:0.6:12", "--set", "method=sampled", "--set", "n=20000", "--set", "dim=100"]
+    settings = ["--set", "train_sigma=0:0.6:12", "--set", "method=sampled", "--set", "n=20000", "--set", "dim=20"]
     command = ["run", "phase", "--set", "smooth_sigma=0.25", *settings, "--jobs", 2]
     out, cells = tmp_path / "run", tmp_path / "run" / "cells.jsonl"
     with start("-m", "noiseaug.synthetic", *command, "--out", out) as process:
@@ -391,7 +405,7 @@ def test_a_damaged_cell_in_the_middle(study, half, damage):
     first, second = cells.read_bytes().splitlines(keepends=True)
     cells.write_bytes(first + damage + second)
     before = content(half)
-    with pytest.raises(InvalidInputError, match="cells.jsonl, line 2 is damaged; choose another --out"):
+    with pytest.raises(InvalidInputError, match=r"cells\.jsonl, line 2 is damaged; choose another --out"):
         run(study, half, resume=True)
     assert content(half) == before
 

@@ -238,15 +238,15 @@ def test_malformed_files_get_one_line(text, message, tmp_path):
 def test_the_message_names_the_file(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text("[[part]]\ntask = 3\ngrid = {train_sigma = [0], smooth_sigma = [1]}", encoding="utf-8")
-    with pytest.raises(InvalidInputError, match="bad.toml: task is 3"):
+    with pytest.raises(InvalidInputError, match=r"bad\.toml: task is 3"):
         read_toml(path)
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(InvalidInputError, match="cannot read .*none.toml: No such file"):
+    with pytest.raises(InvalidInputError, match=r"cannot read .*none\.toml: No such file"):
         read_toml(tmp_path / "none.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(InvalidInputError, match="cannot read .*folder.toml: Is a directory"):
+    with pytest.raises(InvalidInputError, match=r"cannot read .*folder\.toml: Is a directory"):
         read_toml(tmp_path / "folder.toml")
     (tmp_path / "bytes.toml").write_bytes(b"name = '\xff'")
     with pytest.raises(InvalidInputError, match="is not a TOML file"):

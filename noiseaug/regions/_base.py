@@ -105,10 +105,17 @@ class ProfileRegion(Region):
         """Whether the other region is a union of intervals in the same coordinate."""
 
     def level_coordinates(self, sigma: float, margins: ArrayLike) -> FloatArray:
-        """Coordinates at which the margin passes any of the levels, with the ends of the region itself; flat."""
+        """Coordinates at which the margin passes any of the levels or turns, with the region's own ends; flat.
+
+        Seen from the centre, 0, where an end at R is equally far on all sides, the margin turns within σ²/R.
+        """
         ends = np.concatenate(
             [self.profile().ravel(), *(r.profile().ravel() for r in self.superlevels(sigma, margins))]
         )
+        far = float(np.max(np.abs(self._boundary()), initial=0.0))
+        if far > 0:
+            first = np.maximum(sigma * min(sigma / far, 1.0), 1e-15 * far)
+            ends = np.concatenate([ends, *closing_in(np.zeros(1), np.array([first]), np.array([far]))])
         return ends[np.isfinite(ends)]
 
     def contains(self, x: ArrayLike) -> np.ndarray:
@@ -142,6 +149,14 @@ def in_intervals(c: FloatArray, intervals: FloatArray) -> np.ndarray:
         return np.zeros(np.shape(c), dtype=bool)
     place = np.searchsorted(intervals[:, 0], c, side="right") - 1
     return (place >= 0) & (c <= intervals[np.maximum(place, 0), 1])
+
+
+def closing_in(centres: FloatArray, first: FloatArray, last: FloatArray) -> list[FloatArray]:
+    """Each centre, and points on both sides of it at distances that grow fourfold from ``first`` to ``last``."""
+    steps = int(np.ceil(np.log(max(1.0, float(np.max(last / first)))) / np.log(4.0))) + 1
+    offsets = first[:, None] * 4.0 ** np.arange(steps)
+    offsets[offsets > last[:, None]] = 0.0
+    return [(centres[:, None] - offsets).ravel(), centres, (centres[:, None] + offsets).ravel()]
 
 
 def combine_intervals(first: FloatArray, second: FloatArray, *, keep: Sequence[tuple[bool, bool]]) -> FloatArray:

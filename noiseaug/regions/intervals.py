@@ -15,7 +15,7 @@ from noiseaug._levelset import Crossings, RatioFunction, find_crossings, tail_wi
 from noiseaug._measures import FourierStep, StepMeasure
 from noiseaug._numerics import FloatArray, margin_from_logs
 from noiseaug.errors import InvalidInputError
-from noiseaug.regions._base import ProfileRegion, Region, combine_intervals, require_margins
+from noiseaug.regions._base import ProfileRegion, Region, closing_in, combine_intervals, require_margins
 
 __all__ = ["IntervalUnion"]
 
@@ -156,6 +156,28 @@ class IntervalUnion(ProfileRegion):
             return margin_from_logs(np.log(series.mean + wave), np.log(1 - series.mean - wave))
         inside, outside = self._measures(sigma)
         return margin_from_logs(inside.log_smoothed(c, sigma), outside.log_smoothed(c, sigma))
+
+    def level_coordinates(self, sigma: float, margins: ArrayLike) -> FloatArray:
+        """The levels and ends, and points that close in on each end and on each middle between two ends.
+
+        In the middle of a piece or gap of length L the nearer end changes, and the margin turns within σ²/L.
+        """
+        passed, ends = super().level_coordinates(sigma, margins), self._boundary()
+        if self._is_trivial or ends.size == 0:
+            return passed
+        span = float(ends[-1] - ends[0])
+        middle, length = 0.5 * (ends[1:] + ends[:-1]), np.diff(ends)
+        centres = np.concatenate([ends, middle])
+        first = np.concatenate([np.full(ends.size, sigma), sigma * np.minimum(sigma / length, 1.0)])
+        first = np.maximum(first, 1e-15 * (np.abs(centres) + span))
+        # up to the next middle or end, and from the outermost ends far out
+        around = np.concatenate([[span + sigma], 0.5 * length, [span + sigma]])
+        last = np.concatenate([np.maximum(around[1:], around[:-1]), 0.5 * length])
+        last[[0, ends.size - 1]] *= 4.0**9 if self.period is None else 1.0
+        points = np.unique(np.concatenate(closing_in(centres, first, last)))
+        if self.period is not None:
+            points = points[(points > self.origin) & (points < self.origin + self.period)]
+        return np.concatenate([passed, points])
 
     def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
         sigma, levels = _validate.nonnegative("sigma", sigma), require_margins(margins)

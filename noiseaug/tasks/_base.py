@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug._numerics import FloatArray
+from noiseaug._numerics import FloatArray, gauss_legendre
 from noiseaug.errors import NoClosedFormError
 from noiseaug.laws import Law
 from noiseaug.regions import Region
 from noiseaug.regions._base import ProfileRegion, combine_intervals
 
 __all__ = ["BinaryTask", "ProfileTask", "Task", "describe_value"]
+
+_BLOCK = 1 << 12  # coordinates whose margin is asked for at a time
+_ROUNDS = 24  # halvings of panels before their error is reported as it is
 
 
 def describe_value(value: Any) -> str:
@@ -179,16 +182,24 @@ class ProfileTask(BinaryTask):
     ) -> tuple[float, float]:
         base = _profiled(region)
         law = self.law(label, base)
+
+        def values(nodes: FloatArray) -> FloatArray:
+            blocks = [nodes[start : start + _BLOCK] for start in range(0, nodes.size, _BLOCK)]
+            return np.concatenate([function(base.margin_at(block, sigma)) for block in blocks])
+
         ends = base.level_coordinates(sigma, breakpoints)
-        totals = []
-        for order in (16, 24):
-            nodes, weights = law.quadrature(ends, order)
-            values = function(base.margin_at(nodes, sigma))
-            # a weight of 0 wins over an infinite value
-            totals.append(float(np.sum(np.where(weights > 0, weights, 0.0) * np.where(weights > 0, values, 0.0))))
-        if np.isinf(totals[1]):
-            return totals[1], 0.0
-        return totals[1], abs(totals[1] - totals[0]) + 1e-13 * abs(totals[1])
+        for _ in range(_ROUNDS):
+            (rough, _), (fine, nodes) = (_panel_sums(law, ends, order, values) for order in (16, 24))
+            total = float(fine.sum())
+            if np.isinf(total):
+                return total, 0.0
+            gaps = np.abs(fine - rough)
+            poor = gaps > max(1e-14 * abs(total), 1e-16)
+            if not poor.any() or gaps.sum() < 1e-12 * abs(total):
+                break
+            ends = np.concatenate([ends, nodes[poor].mean(axis=1)])
+        error = 2 * float(gaps.sum()) + 1e-13 * float(np.abs(fine).sum())
+        return total, error + _left_out(law, nodes, values)
 
     def disagreement_mass(self, first: Region, second: Region) -> float:
         return sum(
@@ -212,6 +223,35 @@ class ProfileTask(BinaryTask):
             for keep in missed
         )
         return lost - gained
+
+
+def _panel_sums(
+    law: Law, ends: FloatArray, order: int, values: Callable[[FloatArray], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """The quadrature of a function of the coordinate panel by panel, and the nodes, a row for each panel."""
+    nodes, weights = law.quadrature(ends, order)
+    at = np.where(weights > 0, values(nodes), 0.0)  # a weight of 0 wins over an infinite value
+    columns = order if nodes.size % order == 0 else nodes.size
+    return (np.maximum(weights, 0.0) * at).reshape(-1, columns).sum(axis=1), nodes.reshape(-1, columns)
+
+
+def _left_out(law: Law, nodes: FloatArray, values: Callable[[FloatArray], FloatArray]) -> float:
+    """A bound on what the law's tails beyond its quadrature window add: their mass times the value far out."""
+    first, last = nodes[0], nodes[-1]
+    if first.size < 2:
+        return 0.0
+    # the ends of the window from the nodes of the outer panels
+    unit = gauss_legendre(first.size)[0][-1]
+    low, high = (
+        float(0.5 * (panel[0] + panel[-1]) + side * 0.5 * (panel[-1] - panel[0]) / unit)
+        for panel, side in ((first, -1.0), (last, 1.0))
+    )
+    with np.errstate(invalid="ignore"):
+        masses = law.interval_mass(np.array([-np.inf, high]), np.array([low, np.inf]))
+    # a margin grows at most linearly: its average over a tail is below its value a whole window further out
+    width = high - low
+    far = np.abs(values(np.array([low, low - width, high, high + width]))).reshape(2, 2).max(axis=1)
+    return float(np.sum(masses[masses > 0] * far[masses > 0]))
 
 
 def _profiled(region: Region) -> ProfileRegion:

@@ -24,6 +24,8 @@ from noiseaug.tasks.line import check_line_region
 
 __all__ = ["MixtureOnLine"]
 
+_WIDENINGS = 30  # doublings of a zone in a tail where h tends to ½
+
 Components = Sequence[tuple[float, float, float]]
 
 
@@ -148,7 +150,14 @@ class MixtureOnLine(ProfileTask):
         for zone in zones:
             smooth = SmoothedRegression(odds, sigma, zone, corners)
             # left and right of a zone the convolved rule is on the side of h
-            if ((smooth.value(zone) >= 0) != bayes.contains(zone[:, None])).any():
+            for _ in range(_WIDENINGS):
+                at_ends = smooth.value(zone)
+                wrong = (at_ends >= 0) != bayes.contains(zone[:, None])
+                if not wrong.any() or (np.abs(at_ends[wrong]) < 1e-12).any():
+                    break
+                zone = zone + (zone[1] - zone[0]) * wrong * np.array([-1, 1])
+                smooth = SmoothedRegression(odds, sigma, zone, corners)
+            if wrong.any():
                 raise NoClosedFormError("h tends to ½ far out, where the convolved rule is undecided; use 'augmented'")
             cells = np.concatenate([zone, ends[(ends > zone[0]) & (ends < zone[1])]])
             crossings = find_crossings(smooth, np.zeros(1), cells)[0]
