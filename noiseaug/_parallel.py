@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from noiseaug.errors import InvalidInputError, NoiseaugError
 
@@ -57,20 +57,13 @@ def run_all(
         nullcontext() if here else _backend(dask),
         tqdm(total=len(pieces), desc=progress, disable=progress is None, unit="cell", mininterval=every) as bar,
     ):
-        for item in _here(function, pieces) if here else _elsewhere(function, pieces, jobs, dask):
+        if here:
+            results = (_one(function, index, piece, None) for index, piece in enumerate(pieces))
+        else:
+            results = _elsewhere(function, pieces, jobs, dask)
+        for item in results:
             bar.update()
             yield item
-
-
-def _here(function: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iterator[tuple[int, Result]]:
-    """One piece after another, on one thread as in a worker process: small matrices want no more."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-
-    pools = ThreadpoolController()
-    for index, piece in enumerate(pieces):
-        with pools.limit(limits=1):
-            result = function(piece)
-        yield index, result
 
 
 def _elsewhere(
@@ -98,9 +91,18 @@ def _elsewhere(
 
 
 def _one(function: Callable[[Piece], Result], index: int, piece: Piece, parent: int | None) -> tuple[int, Result]:
+    """One piece, on one thread wherever it runs: small matrices want no more, and sums keep their order."""
     if parent is not None:
         _follow(parent)
-    return index, function(piece)
+    with _thread_pools().limit(limits=1):
+        return index, function(piece)
+
+
+@cache
+def _thread_pools() -> Any:
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 @cache

@@ -192,7 +192,7 @@ def test_a_terminal_gets_a_bar_that_moves(tmp_path):
 
     main, side = pty.openpty()
     termios.tcsetwinsize(side, (24, 100))
-    settings = ["--jobs", 1, "--set", "train_sigma=0:4:100", "--set", "quantities=risk"]
+    settings = ["--jobs", 1, "--set", "train_sigma=0:4:1500", "--set", "quantities=risk"]
     seen = b""
     with start(*MODULE, "run", "minority", *settings, "--out", tmp_path / "out", stderr=side) as process:
         os.close(side)

@@ -17,6 +17,14 @@ from noiseaug.synthetic.runs import run_study
 from tests.running import PATIENCE, ROOT, call, start
 from tests.test_study import tiny
 
+LOOPBACK = {
+    "n_workers": 2,
+    "threads_per_worker": 1,
+    "processes": True,
+    "host": "127.0.0.1",
+    "dashboard_address": "127.0.0.1:0",  # any free port: several clusters may run at a time
+}
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -100,6 +108,8 @@ def test_a_lost_worker_is_told():
 
 # joblib's own callback thread may still be at work when its results are closed, and complain to nobody
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+# the manager thread of joblib's pool may trip over the work that is thrown away
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_whoever_takes_the_results_may_stop(jobs):
     # no warning either, which would be an error here
@@ -181,6 +191,7 @@ def test_an_interruption_is_answered_by_the_parent_alone():
 
 
 def test_dask_gives_the_same_results(cluster):
+    assert [found for _, found in run_all(threads, range(2), dask=cluster)] == [{1}, {1}]
     found = list(run_all(math.sqrt, [float(number) for number in range(20)], dask=cluster))
     assert sorted(found) == [(number, math.sqrt(number)) for number in range(20)]
     # on the cluster, also where there is but one piece or one job
