@@ -11,6 +11,7 @@ import pytest
 from scipy import special, stats
 
 from noiseaug import risk
+from noiseaug._regression import SmoothedRegression
 from noiseaug.errors import NoClosedFormError, UndecidedError
 from noiseaug.predictors import SmoothedRegion, augmented, bayes, convolved, smoothed
 from noiseaug.regions import HalfSpace
@@ -241,3 +242,23 @@ def test_little_noise_moves_the_boundary_by_its_second_derivative():
 def test_tiny_priors_do_not_cancel():
     region = MixtureOnLine([(1, 100, 1)], [(1, 0, 1)], prior=1e-16).bayes_region()
     assert region.intervals.tolist() == [[pytest.approx(50 - np.log(1e-16) / 100, rel=1e-12), np.inf]]
+
+
+@pytest.mark.parametrize("task", [SPLIT, NARROW, COMB, SHARED], ids=["split", "narrow", "comb", "shared"])
+@pytest.mark.parametrize("sigma", [0.003, 0.5, 50.0])
+def test_slopes_lie_in_the_range_that_the_proof_rests_on(task, sigma):
+    """g′ at points of random cells, by the slope of g over a thousandth of the noise level, its error included."""
+    rng = np.random.default_rng(3)
+    zone = np.array([-6.0, 9.0])
+    smooth = SmoothedRegression(task._odds(), sigma, zone, np.ravel(bayes(task).intervals))
+    left = rng.uniform(*zone, 300)
+    right = left + 10 ** rng.uniform(-4, 0, 300)
+    low, high = smooth.slope_range(left, right)
+    step = 1e-3 * sigma
+    for share in (0.0, 0.3, 1.0):
+        x = left + share * (right - left)
+        slope = (smooth.value(x + step) - smooth.value(x - step)) / (2 * step)
+        slack = 1e-6 * np.abs(slope) + (1e-12 + 0.8 * 1e-6 / 6) / sigma * 1.6
+        assert (slope >= low - slack).all()
+        assert (slope <= high + slack).all()
+    assert np.median((high - low)[right - left < 1e-3]) < 2e-2 / min(sigma, 1.0)
