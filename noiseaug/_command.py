@@ -44,12 +44,12 @@ def run_app(app: typer.Typer) -> NoReturn:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "; make room: finished cells are kept, --resume does the rest" if full else ""
+        remedy = "; make room: what is finished is kept, --resume does the rest" if full else ""
         _fail(f"{error.strerror or error}{where}{remedy}")
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:
-        print("\ninterrupted; finished cells are kept, --resume does the rest", file=sys.stderr)
+        print("\ninterrupted; what is finished is kept, --resume does the rest", file=sys.stderr)
     sys.exit(status)
 
 

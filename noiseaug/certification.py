@@ -17,7 +17,7 @@ from noiseaug.certificates import STANDARD_LOOKS, Certificate, Cohen, Decision, 
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
-from noiseaug.votes import VoteCounter, make_noise
+from noiseaug.votes import Counter, make_counter, make_noise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class Certifier:
         noise_error: what the noise's law is off by in all; ``run`` has it taken from its failure probability.
     """
 
-    counter: VoteCounter
+    counter: Counter
     run: Run
     n0: int
     certificate: Certificate
@@ -91,7 +91,7 @@ def certify(
     noise: str = "gaussian",
     num_classes: int | None = None,
     seed: int = 0,
-    batch: int = 1000,
+    batch: int | None = None,
     indices: Sequence[int] | None = None,
     log: Path | str | None = None,
     resume: bool = False,
@@ -101,7 +101,8 @@ def certify(
     """Certifies inputs against ℓ₂ perturbations with a smoothed classifier (Cohen et al. 2019, CERTIFY).
 
     Args:
-        base: a function from a batch of arrays to integer labels, a fitted scikit-learn classifier, or a torch module.
+        base: a function from a batch of arrays to integer labels, a fitted scikit-learn classifier, a torch module, or
+            a base that brings a vote engine of its own (:class:`noiseaug.vision.engine.TorchBase`).
         x: inputs, shape (m, …).
         smooth_sigma: β > 0, in input units.
         labels: true labels, shape (m,); without them correctness is unknown (label −1).
@@ -112,7 +113,7 @@ def certify(
         noise: ``"gaussian"``, or ``"discrete"`` for 8-bit inputs (docs/math.md 4.5).
         num_classes: number of classes, where the classifier does not know it.
         seed: votes for an input depend on it, the input's index, and the noise alone.
-        batch: noisy copies classified at a time.
+        batch: noisy copies classified at a time; by default what suits the engine.
         indices: indices of the inputs in their data set; 0 … m−1 by default.
         log: file to which each finished input is appended.
         resume: take up the log of an interrupted run.
@@ -152,6 +153,7 @@ def describe(certifier: Certifier, noise: str, seed: int) -> dict[str, Any]:
         "noise_error": certifier.noise_error,
         "num_classes": run.num_classes,
         "certificate": _rule(certifier.certificate),
+        **certifier.counter.description(),
     }
 
 
@@ -171,11 +173,11 @@ def _certifier(
     noise: str,
     num_classes: int | None,
     seed: int,
-    batch: int,
+    batch: int | None,
     x: ArrayLike,
 ) -> Certifier:
     n0, model = _validate.integer("n0", n0), make_noise(noise, smooth_sigma)
-    counter = VoteCounter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
+    counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
     dim = int(np.prod(np.shape(x)[1:]))
     # what the noise is off by is paid from the failure probability
     error = model.distribution_error(dim, _validate.integer("n", n) + n0)
@@ -237,7 +239,7 @@ def predict(
     noise: str = "gaussian",
     num_classes: int | None = None,
     seed: int = 0,
-    batch: int = 1000,
+    batch: int | None = None,
 ) -> pd.DataFrame:
     """The smoothed classifier's classes, or abstention (Cohen et al. 2019, PREDICT).
 
@@ -261,7 +263,7 @@ def predict(
     import pandas as pd
 
     model = make_noise(noise, smooth_sigma)
-    counter = VoteCounter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
+    counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
     inputs, _, places = _inputs(x, None, None, counter.num_classes)
     n = _validate.integer("n", n)
     error = model.distribution_error(int(np.prod(inputs.shape[1:])), n)

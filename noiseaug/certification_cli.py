@@ -23,11 +23,19 @@ Classifier = Annotated[
     str,
     typer.Option(
         "--classifier",
-        help="logistic, forest or neighbours (trained here); module:attribute (a function, estimator or torch module); "
-        "or a .joblib file of your own (loading one runs it).",
+        help="Directory of a training run; a .safetensors or published .pth.tar checkpoint; logistic, forest or "
+        "neighbours (trained here); module:attribute (a function, estimator or torch module); or a .joblib file of "
+        "your own (loading one runs it).",
     ),
 ]
-Data = Annotated[str, typer.Option("--data", help="digits, digits:3,8 or a .npz file with x, y (train_x, train_y).")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file with x, y (train_x, "
+        "train_y); by default what a training run learned from, else digits.",
+    ),
+]
 SmoothSigma = Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")]
 TrainSigma = Annotated[float, typer.Option("--train-sigma", help="Training noise α, for classifiers trained here.")]
 Copies = Annotated[int, typer.Option("--copies", help="Noisy copies of each training input.")]
@@ -39,10 +47,22 @@ Radius = Annotated[
 ]
 Noise = Annotated[str, typer.Option("--noise", help="gaussian, or discrete for 8-bit inputs.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of training noise and votes.")]
-Batch = Annotated[int, typer.Option("--batch", help="Noisy copies classified at a time.")]
-Every = Annotated[int, typer.Option("--every", help="Certify every k-th input only.")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Noisy copies classified at a time.")]
+Every = Annotated[
+    int | None, typer.Option("--every", help="Every k-th input only; by default all of up to 1000, else some 100.")
+]
+Device = Annotated[str, typer.Option("--device", help="Where a network runs: cpu, cuda, cuda:1, …")]
+Precision = Annotated[
+    str, typer.Option("--precision", help="Of a network: float32, bfloat16 or float16; another base classifier each.")
+]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder of image sets; else $NOISEAUG_DATA, else a cache.")]
 Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]
 Radii = Annotated[str, typer.Option("--radii", help="Radii of the table, separated by commas.")]
+
+Normalisation = Annotated[
+    str | None,
+    typer.Option("--normalisation", help="standardised or centred: of a published checkpoint that does not tell."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,26 +88,35 @@ def _certificate(name: str, radii: list[float] | None) -> Certificate:
     return rule()
 
 
-def _selection(data: Any, every: int, shard: str | None) -> Any:
-    """Indices of the inputs to certify."""
+_ALL_OF = 1000  # inputs; of larger sets some _SOME are taken
+_SOME = 100
+
+
+def _selection(data: Any, every: int | None, shard: str | None) -> tuple[Any, int]:
+    """Indices of the inputs to certify, and every how many."""
     import numpy as np
 
     from noiseaug import _validate
 
-    indices = np.arange(len(data.x))[:: _validate.integer("every", every)]
+    count = len(data.x)
+    if every is None:
+        every = 1 if count <= _ALL_OF else count // _SOME
+        if every > 1:
+            print(f"every {every}th of {count} inputs; --every 1 takes all", file=sys.stderr)
+    indices = np.arange(count)[:: _validate.integer("every", every)]
     if shard is None:
-        return indices
+        return indices, every
     number, slash, total = shard.partition("/")
     if not (slash and number.isdigit() and total.isdigit() and int(number) < int(total)):
         raise InvalidInputError(f"shard is {shard!r}; expected i/k with 0 ≤ i < k")
-    return indices[int(number) :: int(total)]
+    return indices[int(number) :: int(total)], every
 
 
 def certify(
     smooth_sigma: SmoothSigma,
     out: Annotated[Path, typer.Option("--out", help="Log of the run; each finished input is appended.")],
     classifier: Classifier = "logistic",
-    data: Data = "digits",
+    data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
     n: Annotated[int, typer.Option("--n", help="Votes for an input at most.")] = 100_000,
@@ -97,10 +126,14 @@ def certify(
     radius: Radius = None,
     noise: Noise = "gaussian",
     seed: Seed = 0,
-    batch: Batch = 1000,
-    every: Every = 1,
+    batch: Batch = None,
+    every: Every = None,
     shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts; merge joins them.")] = None,
     classes: Classes = None,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    root: Root = None,
+    normalisation: Normalisation = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what an interrupted run has finished.")] = False,
     tsv: Annotated[Path | None, typer.Option("--tsv", help="Write the log of Cohen et al.'s format too.")] = None,
 ) -> None:
@@ -108,24 +141,26 @@ def certify(
     import noiseaug.certification as certification
     from noiseaug.certificates import Run
     from noiseaug.records import write_tsv
-    from noiseaug.sources import load_classifier, load_data
+    from noiseaug.sources import load_subject
 
     rule = _certificate(certificate, radius)
     # what needs no training is looked at before it
     rule.check(Run(smooth_sigma, n, failure_prob))
-    source = load_data(data)
-    base = load_classifier(classifier, source, train_sigma, copies, seed)
-    indices = _selection(source, every, shard)
-    told = {
-        "data": data,
-        "classifier": classifier,
-        "train_sigma": train_sigma,
-        "copies": copies,
-        "every": every,
-        "shard": shard,
-    }
+    subject = load_subject(
+        classifier,
+        data,
+        train_sigma=train_sigma,
+        copies=copies,
+        seed=seed,
+        device=device,
+        precision=precision,
+        root=root,
+        normalisation=normalisation,
+    )
+    source = subject.data
+    indices, step = _selection(source, every, shard)
     frame = certification.certify(
-        base,
+        subject.base,
         source.x[indices],
         labels=source.y[indices],
         smooth_sigma=smooth_sigma,
@@ -140,7 +175,7 @@ def certify(
         indices=indices.tolist(),
         log=out,
         resume=resume,
-        description=told,
+        description={**subject.description, "every": step, "shard": shard},
         progress=True,
     )
     if tsv is not None:
@@ -152,28 +187,42 @@ def certify(
 def predict(
     smooth_sigma: SmoothSigma,
     classifier: Classifier = "logistic",
-    data: Data = "digits",
+    data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
     n: Annotated[int, typer.Option("--n", help="Votes for an input.")] = 1000,
     failure_prob: FailureProb = 1e-3,
     noise: Noise = "gaussian",
     seed: Seed = 0,
-    batch: Batch = 1000,
-    every: Every = 1,
+    batch: Batch = None,
+    every: Every = None,
     classes: Classes = None,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    root: Root = None,
+    normalisation: Normalisation = None,
     out: Annotated[Path | None, typer.Option("--out", help="CSV file instead of the screen.")] = None,
 ) -> None:
     """The smoothed classifier's classes, −1 where it abstains."""
     import noiseaug.certification as certification
     from noiseaug._files import write_atomically
-    from noiseaug.sources import load_classifier, load_data
+    from noiseaug.sources import load_subject
 
-    source = load_data(data)
-    base = load_classifier(classifier, source, train_sigma, copies, seed)
-    indices = _selection(source, every, None)
+    subject = load_subject(
+        classifier,
+        data,
+        train_sigma=train_sigma,
+        copies=copies,
+        seed=seed,
+        device=device,
+        precision=precision,
+        root=root,
+        normalisation=normalisation,
+    )
+    source = subject.data
+    indices, _ = _selection(source, every, None)
     frame = certification.predict(
-        base,
+        subject.base,
         source.x[indices],
         smooth_sigma=smooth_sigma,
         n=n,

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 import noiseaug
+from noiseaug import certification_cli
 from noiseaug._command import run_app
-from noiseaug.certification_cli import register
 from noiseaug.synthetic.cli import app as synthetic_app
+from noiseaug.vision import cli as vision_cli
 
 __all__ = ["app", "main"]
 
@@ -20,7 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(synthetic_app, name="synthetic")
-register(app)
+vision_cli.register(app)
+certification_cli.register(app)
 
 
 @app.callback()

@@ -12,7 +12,9 @@ import numpy as np
 
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["BASES", "DataSource", "load_classifier", "load_data"]
+__all__ = ["BASES", "DataSource", "Subject", "load_classifier", "load_data", "load_subject"]
+
+_CHECKPOINTS = (".safetensors", ".pth.tar", ".pth", ".pt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +36,14 @@ class DataSource:
     train_y: np.ndarray | None = None
 
 
-def load_data(name: str) -> DataSource:
+def load_data(name: str, root: Path | None = None) -> DataSource:
     """A data set by name.
 
     Args:
-        name: ``digits`` (scikit-learn's, in [0, 1], every other image for training), ``digits:3,8`` (two of its
-            classes, labelled 0 and 1), or a ``.npz`` file with arrays ``x`` and ``y`` and, to train on, ``train_x`` and
-            ``train_y``.
+        name: ``digits`` (scikit-learn's, in [0, 1], every other image for training), an image set of
+            :mod:`noiseaug.vision.data` (``mnist``, ``cifar10``, …), ``digits:3,8`` (some of a set's classes, labelled
+            0, 1, …), or a ``.npz`` file with arrays ``x`` and ``y`` and, to train on, ``train_x`` and ``train_y``.
+        root: folder of image sets, where it is not the usual one.
 
     Raises:
         InvalidInputError: for an unknown name or a file without these arrays.
@@ -48,7 +51,10 @@ def load_data(name: str) -> DataSource:
     if name.split(":")[0] == "digits":
         return _digits(name)
     if not name.endswith(".npz"):
-        raise InvalidInputError(f"data is {name!r}; expected digits, digits:A,B or a .npz file")
+        from noiseaug.vision.data import load_images
+
+        test, train = (load_images(name, split, root=root) for split in ("test", "train"))
+        return DataSource(name, test.images, test.labels, train.images, train.labels)
     try:
         with np.load(name, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
@@ -126,6 +132,8 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
         from noiseaug.estimator import SmoothedClassifier
 
         flat = data.train_x.reshape(len(data.train_x), -1)
+        if flat.dtype == np.uint8:  # as the vote engine takes 8-bit images
+            flat = np.divide(flat, 255, dtype=np.float32)
         # the smoothing level plays no part in training
         model = SmoothedClassifier(BASES[name](), train_sigma, 1.0, copies=copies, random_state=seed)
         return model.fit(flat, data.train_y).base_
@@ -142,7 +150,8 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
     module, colon, attribute = name.partition(":")
     if not colon:
         raise InvalidInputError(
-            f"classifier is {name!r}; expected {', '.join(BASES)}, module:attribute or a .joblib file"
+            f"classifier is {name!r}; expected {', '.join(BASES)}, a training run, a checkpoint, module:attribute or a "
+            ".joblib file"
         )
     sys.path.insert(0, "")
     try:
@@ -153,3 +162,83 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
         raise InvalidInputError(f"{module} has no {attribute}") from None
     finally:
         sys.path.remove("")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is to be certified.
+
+    Attributes:
+        base: the classifier, ready to vote.
+        data: its inputs.
+        description: both of them for a log; weights by their content.
+    """
+
+    base: Any
+    data: DataSource
+    description: dict[str, Any]
+
+
+def load_subject(
+    classifier: str,
+    data: str | None = None,
+    *,
+    train_sigma: float = 0.0,
+    copies: int = 10,
+    seed: int = 0,
+    device: str = "cpu",
+    precision: str = "float32",
+    root: Path | None = None,
+    normalisation: str | None = None,
+) -> Subject:
+    """A classifier and its data by name.
+
+    Args:
+        classifier: as of :func:`load_classifier`; or the directory of a training run, a ``.safetensors`` file of one,
+            or a ``.pth.tar`` file of Cohen et al. or Salman et al.
+        data: as of :func:`load_data`; by default what a training run learned from, else ``digits``.
+        train_sigma: α, for named classifiers.
+        copies: noisy copies of each training input, for named classifiers.
+        seed: seed of their training noise.
+        device: where a network runs.
+        precision: in which it runs: ``float32``, ``bfloat16`` or ``float16``.
+        root: folder of image sets, where it is not the usual one.
+        normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+
+    Raises:
+        InvalidInputError: for names that are not there, or a network that is not for these data.
+    """
+    path = Path(classifier)
+    if path.is_dir() or classifier.endswith(_CHECKPOINTS):
+        if train_sigma:
+            raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")
+        from noiseaug.vision.subjects import load_network
+
+        base, metadata, told = load_network(path, device, precision, normalisation)
+        name = data or metadata.get("data")
+        if name is None:
+            raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
+        source = load_data(name, root)
+        _refuse_mismatch(classifier, base, metadata, source)
+        return Subject(base, source, {"data": name, "classifier": classifier, **told})
+    if device != "cpu" or precision != "float32":
+        raise InvalidInputError(
+            f"{classifier} runs on the cpu in its own precision; leave out --device and --precision"
+        )
+    source = load_data(data or "digits", root)
+    base = load_classifier(classifier, source, train_sigma, copies, seed)
+    told = {"data": source.name, "classifier": classifier, "train_sigma": train_sigma, "copies": copies}
+    return Subject(base, source, told)
+
+
+def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], source: DataSource) -> None:
+    """A network for other images, other classes, or trained on another named data set."""
+    own, given = metadata.get("data"), source.name
+    if own is not None and own != given and not given.endswith(".npz") and not own.endswith(".npz"):
+        raise InvalidInputError(f"{classifier} was trained on {own}, not on {given}; leave out --data")
+    if int(np.prod(base.shape)) != int(np.prod(source.x.shape[1:])):
+        raise InvalidInputError(
+            f"{classifier} takes images of shape {tuple(base.shape)}; {given} has {tuple(source.x.shape[1:])}"
+        )
+    if source.y.max() >= base.num_classes:
+        raise InvalidInputError(f"{classifier} has {base.num_classes} classes; {given} has label {source.y.max()}")

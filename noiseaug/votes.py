@@ -14,28 +14,30 @@ from __future__ import annotations
 import hashlib
 import operator
 import os
-import sys
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from noiseaug import _validate
+from noiseaug._adapters import Predictor, as_predictor, checked_labels
 from noiseaug._noise import DiscreteNoise, GaussianNoise, Noise, make_noise
 from noiseaug.errors import InvalidInputError
 
 __all__ = [
     "ABSTAIN",
+    "Counter",
     "DiscreteNoise",
     "GaussianNoise",
+    "NoisyRows",
     "Predictor",
     "VoteCounter",
     "VoteStream",
     "as_predictor",
+    "make_counter",
     "make_noise",
+    "noisy_rows",
 ]
 
 ABSTAIN = -1
@@ -48,77 +50,42 @@ _WORTH_A_THREAD = 1 << 15  # coordinates, some 0.1 ms
 _MOST_THREADS = 4
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """A base classifier as the vote engine sees it.
+class Stream(Protocol):
+    """The votes for one input, in order; see ``VoteStream``."""
 
-    Attributes:
-        predict: maps a batch of noisy inputs, shape (m, *shape of an input), to labels 0 … num_classes−1, shape (m,).
-            The batch is a buffer that the next one overwrites.
-        classes: the classifier's own label of each class, shape (num_classes,), or None where 0 … num_classes−1 are.
-        num_classes: number of classes; by default as many as ``classes``.
+    drawn: int
 
-    Raises:
-        InvalidInputError: where the number of classes is not known, or contradicts ``classes``.
-    """
-
-    predict: Callable[[np.ndarray], Any]
-    classes: np.ndarray | None = None
-    num_classes: int = 0
-
-    def __post_init__(self) -> None:
-        known = _agreed(self.num_classes, 0 if self.classes is None else len(self.classes))
-        if not known:
-            raise InvalidInputError("the number of classes is not known; give it as num_classes=...")
-        object.__setattr__(self, "num_classes", known)
+    def take(self, votes: int) -> np.ndarray: ...
 
 
-def as_predictor(base: Any, num_classes: int | None = None) -> Predictor:
-    """Adapts a classifier.
+class Counter(Protocol):
+    """A vote engine as certification sees it; see ``VoteCounter``."""
+
+    num_classes: int
+
+    def stream(self, x: Any, index: int, purpose: Purpose) -> Stream: ...
+
+    def description(self) -> dict[str, Any]: ...
+
+
+def make_counter(
+    base: Any, *, noise: Noise, num_classes: int | None = None, seed: int = 0, batch: int | None = None
+) -> Counter:
+    """The vote engine of a base: what its ``vote_counter`` makes of these arguments, else a ``VoteCounter``.
 
     Args:
-        base: a Predictor; a fitted scikit-learn classifier (classes in the order of ``classes_``, inputs flattened); a
-            torch module that returns logits of shape (m, num_classes) (run in eval mode without gradients, on its own
-            device and in its own precision; afterwards in the mode in which it was); an object with ``predict`` and
-            ``num_classes``; or a function from batches to integer labels.
-        num_classes: number of classes, needed for a function, and for a torch module that has no ``num_classes``.
-
-    Raises:
-        InvalidInputError: for something else, or where the number of classes is missing or contradicts ``base``.
+        base: anything that ``as_predictor`` takes, or an object with ``vote_counter``.
+        noise: the law of noise.
+        num_classes: number of classes, where ``base`` does not say.
+        seed: non-negative integer of any size.
+        batch: largest number of noisy inputs classified at once; by default what suits the engine.
     """
-    given = 0 if num_classes is None else _validate.integer("num_classes", num_classes)
-    if isinstance(base, Predictor):
-        return Predictor(base.predict, base.classes, _agreed(given, base.num_classes))
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(base, torch.nn.Module):
-        own = getattr(base, "num_classes", 0)
-        count = _agreed(given, own if isinstance(own, int) else 0)
-        return Predictor(_TorchLabels(base, count), None, count)
-    predict = getattr(base, "predict", None)
-    if callable(predict) and not isinstance(base, type):
-        if hasattr(base, "classes_"):
-            classes = np.asarray(base.classes_)
-            if classes.ndim != 1:
-                raise InvalidInputError(f"{type(base).__name__} predicts several outputs; expected one label an input")
-            return Predictor(_FittedLabels(base, classes), classes, given)
-        if hasattr(base, "fit"):
-            raise InvalidInputError(
-                f"{type(base).__name__} has no classes_: fit it first, or give its predict function and num_classes"
-            )
-        return Predictor(predict, None, _agreed(given, getattr(base, "num_classes", 0)))
-    if not callable(base) or isinstance(base, type):
-        kind = base.__name__ if isinstance(base, type) else type(base).__name__
-        raise InvalidInputError(
-            f"base is {kind}; expected a function on arrays, a fitted scikit-learn classifier, or a torch module"
-        )
-    return Predictor(base, None, given)
-
-
-def _agreed(given: int, own: int) -> int:
-    """The number of classes from two sides, of which 0 does not know."""
-    if given and own and given != own:
-        raise InvalidInputError(f"num_classes is {given}; the classifier has {own} classes")
-    return given or (own and _validate.integer("num_classes", own))
+    own = None if isinstance(base, type) else getattr(base, "vote_counter", None)
+    if callable(own):
+        made: Counter = own(noise=noise, num_classes=num_classes, seed=seed, batch=batch)
+        return made
+    size = {} if batch is None else {"batch": batch}
+    return VoteCounter(base, noise=noise, num_classes=num_classes, seed=seed, **size)
 
 
 class VoteCounter:
@@ -162,14 +129,14 @@ class VoteCounter:
         Raises:
             InvalidInputError: for NaN or an input that the law of noise does not take.
         """
-        _validate.choice("purpose", purpose, _PURPOSES)
-        noise = self.noise
-        parts = (_VERSION, self.seed, _whole("index", index), noise.name, noise.smooth_sigma.hex(), purpose)
-        key = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=32).digest()
-        return VoteStream(self, _Rows(noise, noise.centre(x), np.frombuffer(key, dtype="<u4")), np.shape(x))
+        return VoteStream(self, noisy_rows(self.noise, self.seed, x, index, purpose), np.shape(x))
+
+    def description(self) -> dict[str, Any]:
+        """What the votes depend on besides noise, seed and base: nothing here."""
+        return {}
 
     def _count(self, rows: np.ndarray) -> np.ndarray:
-        labels = _checked(self.predictor.predict(rows), len(rows), self.num_classes)
+        labels = checked_labels(self.predictor.predict(rows), len(rows), self.num_classes)
         return np.bincount(labels, minlength=self.num_classes)
 
     def _borrow(self, values: int, dtype: np.dtype[Any]) -> np.ndarray:
@@ -188,7 +155,7 @@ class VoteStream:
         drawn: number of votes taken so far. A call that fails or is interrupted takes none.
     """
 
-    def __init__(self, counter: VoteCounter, rows: _Rows, shape: tuple[int, ...]) -> None:
+    def __init__(self, counter: VoteCounter, rows: NoisyRows, shape: tuple[int, ...]) -> None:
         self._counter, self._rows, self._shape = counter, rows, shape
         self.drawn = 0
 
@@ -230,8 +197,22 @@ class VoteStream:
         return counts
 
 
-class _Rows:
-    """The noisy inputs of a stream by number. A block that was left half way is resumed, or else drawn again."""
+def noisy_rows(noise: Noise, seed: int, x: Any, index: int, purpose: Purpose) -> NoisyRows:
+    """The noisy copies of an input that its votes are of; arguments and errors as for ``VoteCounter.stream``."""
+    _validate.choice("purpose", purpose, _PURPOSES)
+    parts = (_VERSION, _whole("seed", seed), _whole("index", index), noise.name, noise.smooth_sigma.hex(), purpose)
+    key = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=32).digest()
+    return NoisyRows(noise, noise.centre(x), np.frombuffer(key, dtype="<u4"))
+
+
+class NoisyRows:
+    """The noisy inputs of a stream by number. A block that was left half way is resumed, or else drawn again.
+
+    Attributes:
+        centre: the input, shape (dim,), in the precision of its noise.
+        key: what the random numbers are seeded by, 8 words of 32 bits.
+        block: rows that share a source of random numbers.
+    """
 
     def __init__(self, noise: Noise, centre: np.ndarray, key: np.ndarray) -> None:
         self.noise, self.centre, self.key = noise, centre, key
@@ -259,7 +240,7 @@ class _Rows:
 class _Drawing:
     """A batch that is being drawn: by threads, cut at the ends of blocks, or where that does not pay, by who asks."""
 
-    def __init__(self, rows: _Rows, start: int, out: np.ndarray, *, overlap: bool) -> None:
+    def __init__(self, rows: NoisyRows, start: int, out: np.ndarray, *, overlap: bool) -> None:
         self.rows, self.start, self.out = rows, start, out
         self.parts: list[Future[Any]] = []
         first, last = start // rows.block, (start + len(out) - 1) // rows.block
@@ -309,76 +290,3 @@ def _whole(name: str, value: Any) -> int:
     if result < 0:
         raise InvalidInputError(f"{name} is {value!r}; expected a non-negative integer")
     return result
-
-
-def _checked(labels: Any, votes: int, num_classes: int) -> np.ndarray:
-    """A classifier's answer as an array of indices, or one line that says what is wrong with it."""
-    result = np.asarray(labels)
-    if result.shape != (votes,):
-        raise InvalidInputError(f"the classifier returned shape {result.shape}; expected one label each, ({votes},)")
-    if result.dtype.kind == "f":
-        if np.isnan(result).any():
-            raise InvalidInputError("the classifier returned NaN; expected integer labels")
-        if (result != np.floor(result)).any():
-            bad = result[result != np.floor(result)][0]
-            raise InvalidInputError(f"the classifier returned {bad:g}; expected integer labels")
-    elif result.dtype.kind not in "iub":
-        raise InvalidInputError(f"the classifier returned labels of type {result.dtype}; expected integers")
-    low, high = result.min(), result.max()
-    if low < 0 or high >= num_classes:
-        bad = low if low < 0 else high
-        raise InvalidInputError(f"the classifier returned label {bad}; expected 0 … {num_classes - 1}")
-    return result.astype(np.intp, copy=False)
-
-
-@dataclass(frozen=True, eq=False)
-class _FittedLabels:
-    """Predictions of a scikit-learn classifier as positions in ``classes_``."""
-
-    base: Any
-    classes: np.ndarray
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        labels = np.asarray(self.base.predict(batch.reshape(len(batch), -1)))
-        count = len(self.classes)
-        if labels.ndim != 1 or (self.classes.dtype.kind in "iu" and (self.classes == np.arange(count)).all()):
-            return labels
-        order = np.argsort(self.classes)
-        found = order[np.minimum(np.searchsorted(self.classes, labels, sorter=order), count - 1)]
-        strange = self.classes[found] != labels
-        if strange.any():
-            raise InvalidInputError(f"the classifier returned label {labels[strange][0]}, which is not in classes_")
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class _TorchLabels:
-    """The largest logit of a torch module."""
-
-    module: Any
-    num_classes: int
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        torch = sys.modules["torch"]
-        trained = [part for part in self.module.modules() if part.training]
-        weight = next((each for each in self.module.parameters() if each.is_floating_point()), None)
-        inputs = torch.from_numpy(batch)
-        if weight is not None:
-            inputs = inputs.to(device=weight.device, dtype=weight.dtype)
-        try:
-            self.module.eval()
-            with torch.inference_mode():
-                logits = self.module(inputs)
-        finally:
-            for part in trained:
-                part.training = True
-        shape = tuple(getattr(logits, "shape", ()))
-        if shape != (len(batch), self.num_classes):
-            what = f"shape {shape}" if shape else type(logits).__name__
-            raise InvalidInputError(
-                f"the torch module returned {what}; expected logits of shape ({len(batch)}, {self.num_classes})"
-            )
-        if bool(logits.isnan().any()):
-            raise InvalidInputError("the torch module returned NaN; expected finite logits")
-        labels: np.ndarray = logits.argmax(1).cpu().numpy()
-        return labels

@@ -246,7 +246,7 @@ def test_ctrl_c_ends_with_one_line(file, tmp_path):
     assert process.returncode == 130
     assert rest == ""
     said = [line for line in err.splitlines() if line and "|" not in line]  # all but the progress bar
-    assert said == ["interrupted; finished cells are kept, --resume does the rest"]
+    assert said == ["interrupted; what is finished is kept, --resume does the rest"]
     assert (out / "cells.jsonl").read_bytes().count(b"\n") == 2
 
 
@@ -479,7 +479,7 @@ def test_a_disk_that_fills_up_among_the_cells(file, whole, tmp_path):
     out = tmp_path / "run"
     outcome = limited(5000, "run", file, "--out", out, "--jobs", 1)
     assert outcome.status == 2
-    told = f"File too large: {out / 'cells.jsonl'}; make room: finished cells are kept, --resume does the rest"
+    told = f"File too large: {out / 'cells.jsonl'}; make room: what is finished is kept, --resume does the rest"
     assert outcome.complaint == told
     assert files(out) == ["cells.jsonl", "run.json"]
     kept = (out / "cells.jsonl").read_bytes().count(b"\n")

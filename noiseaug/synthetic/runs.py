@@ -8,18 +8,12 @@ the first cell is finished, so that a run which cannot begin leaves the director
 from __future__ import annotations
 
 import json
-import os
-import platform
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import noiseaug
+from noiseaug import _rundir
 from noiseaug._files import naming, write_atomically
 from noiseaug._parallel import run_all
 from noiseaug.errors import InvalidInputError
@@ -34,13 +28,11 @@ __all__ = ["RunDirectory", "run_study"]
 Cells = dict[str, list[dict[str, Any]]]
 
 
-class RunDirectory:
-    """A directory that belongs to one description."""
+class RunDirectory(_rundir.RunDirectory):
+    """The directory of one study, with its finished cells while it is under way."""
 
     def __init__(self, path: Path, study: Study) -> None:
-        self.path = path
-        self._description = json.loads(json.dumps(study.describe()))
-        self._started = time.time()
+        super().__init__(path, study.describe(), results=("table.csv",))
         self._log: IO[str] | None = None
 
     @property
@@ -48,37 +40,9 @@ class RunDirectory:
         return self.path / "cells.jsonl"
 
     @property
-    def _record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
     def table(self) -> Path:
         """Where the finished table lies."""
         return self.path / "table.csv"
-
-    def check(self, resume: bool) -> str:
-        """Whether the run may go into the directory; ``"new"``, ``"unfinished"`` or ``"complete"``.
-
-        A complete run of the same description is ``"new"`` without ``resume``: it is computed again.
-
-        Raises:
-            InvalidInputError: where the directory holds something else, another description, or an unfinished run and
-                ``resume`` was not asked for.
-        """
-        record = self._read_record()
-        if record is None:
-            if self.path.exists() and not _is_empty(self.path):
-                raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
-            return "new"
-        if record.get("description") != self._description:
-            raise InvalidInputError(f"{self.path} holds a run of another description; choose another --out")
-        if record.get("status") == "complete":
-            return "complete" if resume else "new"
-        if not resume:
-            raise InvalidInputError(f"{self.path} holds an unfinished run; add --resume, or choose another --out")
-        if _noiseaug_version(record) != noiseaug.__version__:
-            raise InvalidInputError(f"{self.path} was begun by another version of noiseaug; choose another --out")
-        return "unfinished"
 
     @contextmanager
     def claimed(self, resume: bool) -> Iterator[Cells | None]:
@@ -87,41 +51,11 @@ class RunDirectory:
         Raises:
             InvalidInputError: as :meth:`check`, and where another process holds the directory.
         """
-        created = not self.path.is_dir()
-        if created:
-            self.check(resume)
-            self.path.mkdir(parents=True)
-        try:
-            with _locked(self.path):
-                state = self.check(resume)
-                if state != "complete":
-                    self._sweep_up()
-                try:
-                    yield {"new": dict, "unfinished": self._read_cells, "complete": lambda: None}[state]()
-                finally:
-                    self._close()
-        except BaseException:
-            if created:
-                with suppress(OSError):  # not empty: something was finished
-                    self.path.rmdir()
-            raise
-
-    def _sweep_up(self) -> None:
-        """Removes what a process left that was killed while it wrote a file."""
-        for path in (self.table, self._record):
-            for stale in self.path.glob(f".{path.name}.*.part"):
-                stale.unlink(missing_ok=True)
-
-    def _read_record(self) -> dict[str, Any] | None:
-        try:
-            record = json.loads(self._record.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise InvalidInputError(f"{self._record} is not readable as JSON; choose another --out") from None
-        if not isinstance(record, dict):
-            raise InvalidInputError(f"{self._record} is not a run's record; choose another --out")
-        return record
+        with self.held(resume) as state:
+            try:
+                yield {"new": dict, "unfinished": self._read_cells, "complete": lambda: None}[state]()
+            finally:
+                self._close()
 
     def _read_cells(self) -> Cells:
         """The cells of an interrupted run; the log is open for more of them afterwards."""
@@ -163,59 +97,6 @@ class RunDirectory:
             log, self._log = self._log, None
             with naming(self._cells):
                 log.close()
-
-    def _write_record(self, status: str) -> None:
-        record = {
-            "status": status,
-            "description": self._description,
-            "versions": _versions(),
-            "platform": platform.platform(),
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        if status == "complete":
-            record["seconds"] = round(time.time() - self._started, 3)
-        write_atomically(self._record, json.dumps(record, indent=2) + "\n")
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a directory holds nothing but what a killed process left."""
-    return path.is_dir() and all(entry.name.startswith(".") and entry.suffix == ".part" for entry in path.iterdir())
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a directory against other processes, for as long as this one lives at most; leaves no trace in it."""
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
-        yield
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(f"another process is running into {path}; choose another --out") from None
-        except OSError:  # nor on this file system
-            pass
-        yield
-    finally:
-        os.close(handle)
-
-
-def _noiseaug_version(record: dict[str, Any]) -> str | None:
-    versions = record.get("versions")
-    return versions.get("noiseaug") if isinstance(versions, dict) else None
-
-
-def _versions() -> dict[str, str]:
-    found = {"noiseaug": noiseaug.__version__, "python": sys.version.split()[0]}
-    for name in ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "joblib"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def run_study(

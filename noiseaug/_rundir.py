@@ -1,0 +1,172 @@
+"""A directory that belongs to one run: its description, its state, and the lock that keeps it to one process.
+
+``run.json`` says what the run is, from its first finished piece of work on. Nothing is written before that, so that a
+run which cannot begin leaves the directory as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import noiseaug
+from noiseaug._files import write_atomically
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["RunDirectory", "read_record"]
+
+State = Literal["new", "unfinished", "complete"]
+
+
+class RunDirectory:
+    """A directory that belongs to one description.
+
+    Args:
+        path: the directory; created when it is claimed.
+        description: what the run is, as plain values that JSON can hold.
+        results: names of the files that the run writes besides its record.
+    """
+
+    def __init__(self, path: Path, description: Any, results: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self._description = json.loads(json.dumps(description))
+        self._results = results
+        self._started = time.time()
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "run.json"
+
+    def check(self, resume: bool) -> State:
+        """Whether the run may go into the directory, and what is there of it.
+
+        A complete run of the same description is ``"new"`` without ``resume``: it is computed again.
+
+        Raises:
+            InvalidInputError: where the directory holds something else, another description, or an unfinished run and
+                ``resume`` was not asked for.
+        """
+        record = read_record(self.path)
+        if record is None:
+            if self.path.exists() and not _is_empty(self.path):
+                raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
+            return "new"
+        if record.get("description") != self._description:
+            raise InvalidInputError(f"{self.path} holds a run of another description; choose another --out")
+        if record.get("status") == "complete":
+            return "complete" if resume else "new"
+        if not resume:
+            raise InvalidInputError(f"{self.path} holds an unfinished run; add --resume, or choose another --out")
+        if _noiseaug_version(record) != noiseaug.__version__:
+            raise InvalidInputError(f"{self.path} was begun by another version of noiseaug; choose another --out")
+        return "unfinished"
+
+    @contextmanager
+    def held(self, resume: bool) -> Iterator[State]:
+        """Holds the directory against a second process; yields what is there of the run.
+
+        Raises:
+            InvalidInputError: as :meth:`check`, and where another process holds the directory.
+        """
+        created = not self.path.is_dir()
+        if created:
+            self.check(resume)
+            self.path.mkdir(parents=True)
+        try:
+            with _locked(self.path):
+                state = self.check(resume)
+                if state != "complete":
+                    self._sweep_up()
+                yield state
+        except BaseException:
+            if created:
+                with suppress(OSError):  # not empty: something was finished
+                    self.path.rmdir()
+            raise
+
+    def _sweep_up(self) -> None:
+        """Removes what a process left that was killed while it wrote a file."""
+        for name in (*self._results, self._record.name):
+            for stale in self.path.glob(f".{name}.*.part"):
+                stale.unlink(missing_ok=True)
+
+    def _write_record(self, status: str, **more: Any) -> None:
+        record = {
+            "status": status,
+            "description": self._description,
+            "versions": _versions(),
+            "platform": platform.platform(),
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            **more,
+        }
+        if status == "complete":
+            record.setdefault("seconds", round(time.time() - self._started, 3))
+        write_atomically(self._record, json.dumps(record, indent=2) + "\n")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record of a run's directory, None where there is none.
+
+    Raises:
+        InvalidInputError: where ``run.json`` is no record.
+    """
+    file = path / "run.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InvalidInputError(f"{file} is not readable as JSON; choose another --out") from None
+    if not isinstance(record, dict):
+        raise InvalidInputError(f"{file} is not a run's record; choose another --out")
+    return record
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a directory holds nothing but what a killed process left."""
+    return path.is_dir() and all(entry.name.startswith(".") and entry.suffix == ".part" for entry in path.iterdir())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a directory against other processes, for as long as this one lives at most; leaves no trace in it."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidInputError(f"another process is running into {path}; choose another --out") from None
+        except OSError:  # nor on this file system
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def _noiseaug_version(record: dict[str, Any]) -> str | None:
+    versions = record.get("versions")
+    return versions.get("noiseaug") if isinstance(versions, dict) else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"noiseaug": noiseaug.__version__, "python": sys.version.split()[0]}
+    for name in ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "joblib", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,108 @@
+"""Batches of a training set: their order, augmentation on the device, and a random generator for each of them.
+
+All randomness is keyed by what it is for (seed, epoch, batch), so that no state of a generator has to be saved for an
+interrupted run to go on exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["TrainingSet", "augmented", "epoch_batches", "key_of", "keyed_generator", "to_floats"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Images to learn from, on a device.
+
+    Attributes:
+        images: shape (n, channels, height, width); uint8, or floats in [0, 1].
+        labels: shape (n,), int64; a teacher's for images without labels of their own.
+        labelled: how many have labels of their own; they come first.
+        pseudo_weight: weight of the loss of the others.
+    """
+
+    images: Tensor
+    labels: Tensor
+    labelled: int
+    pseudo_weight: float = 1.0
+
+
+def key_of(*parts: object) -> int:
+    """A seed of 63 bits from anything that prints."""
+    return int.from_bytes(hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=8).digest(), "big") >> 1
+
+
+def keyed_generator(device: torch.device, *parts: object) -> torch.Generator:
+    """A generator whose seed is a hash of the parts."""
+    return torch.Generator(device).manual_seed(key_of(*parts))
+
+
+def _cut(order: Tensor, batch: int) -> list[Tensor]:
+    """Pieces of ``batch``; a last one of a single image, which batch-norm cannot take, joins the one before."""
+    pieces = list(order.split(batch))
+    if len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    return pieces
+
+
+def epoch_batches(training: TrainingSet, batch: int, seed: int, epoch: int) -> list[tuple[Tensor, float]]:
+    """Indices and loss weight of each batch of an epoch.
+
+    Where there are images without labels, their batches alternate with labelled ones, which are gone through as often
+    as it takes (self-training, Salman et al. 2019, section 4.2).
+    """
+
+    def shuffled(count: int, *parts: object) -> Tensor:
+        return torch.randperm(count, generator=keyed_generator(torch.device("cpu"), seed, "order", epoch, *parts))
+
+    pseudo = len(training.labels) - training.labelled
+    if not pseudo:
+        return [(piece, 1.0) for piece in _cut(shuffled(training.labelled), batch)]
+
+    def labelled() -> Iterator[Tensor]:
+        turn = 0
+        while True:
+            yield from _cut(shuffled(training.labelled, turn), batch)
+            turn += 1
+
+    endless, batches = labelled(), []
+    for piece in _cut(shuffled(pseudo, "pseudo") + training.labelled, batch):
+        batches += [(next(endless), 1.0), (piece, training.pseudo_weight)]
+    return batches
+
+
+def to_floats(images: Tensor) -> Tensor:
+    """Images in [0, 1], float32."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
+
+
+def augmented(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """Images shifted by up to ``crop`` pixels both ways (black comes in) and mirrored at random.
+
+    Args:
+        images: shape (b, channels, height, width).
+        crop: largest shift in pixels.
+        flip: whether half of them are mirrored.
+        generator: on the device of the images.
+    """
+    count, _, height, width = images.shape
+    device = images.device
+    if crop:
+        padded = functional.pad(images, (crop, crop, crop, crop))
+        shift = torch.randint(2 * crop + 1, (2, count, 1), generator=generator, device=device)
+        rows = shift[0] + torch.arange(height, device=device)
+        columns = shift[1] + torch.arange(width, device=device)
+        each = torch.arange(count, device=device)
+        # advanced indices around a slice put the channels last
+        images = padded[each[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    if flip:
+        mirrored = torch.rand(count, generator=generator, device=device) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+    return images

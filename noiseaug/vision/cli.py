@@ -1,0 +1,264 @@
+"""``noiseaug train``, ``attack`` and ``data``; they parse, call and print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noiseaug.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from noiseaug.vision.data import Inventory
+    from noiseaug.vision.jobs import Job
+
+__all__ = ["register"]
+
+Root = Annotated[
+    Path | None,
+    typer.Option("--root", help="Folder of data sets in torchvision's layout; else $NOISEAUG_DATA, else a cache."),
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
+Resume = Annotated[bool, typer.Option("--resume", help="Take up an interrupted run, or keep a finished one.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the application."""
+    for command in (train, attack, data):
+        app.command()(command)
+
+
+def _need_torch() -> None:
+    """One line where the extra is not installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise InvalidInputError(f"{' and '.join(missing)} not installed; pip install 'noiseaug[vision]'")
+
+
+def _number(text: str) -> Any:
+    """A parameter's value as a number where it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _parameters(settings: list[str] | None) -> dict[str, Any]:
+    found = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise InvalidInputError(f"--set is {setting!r}; expected name=value, as in --set copies=4")
+        found[name.strip().replace("-", "_")] = _number(value.strip())
+    return found
+
+
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Directory of the run.")],
+    data: Annotated[
+        str,
+        typer.Option("--data", help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file."),
+    ] = "digits",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="linear, mlp, lenet, cnn, resnet, resnet20, resnet110, or module:attribute."),
+    ] = None,
+    objective: Annotated[
+        str,
+        typer.Option("--objective", help="clean, gaussian, smoothadv, adre, adreadv, stability, macer or consistency."),
+    ] = "gaussian",
+    train_sigma: Annotated[
+        float | None, typer.Option("--train-sigma", help="Training noise α, in input units; 0 for clean.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Parameter of the objective, name=value (repeatable); a wrong name lists them."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training set.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Images a step.")] = None,
+    optimiser: Annotated[str | None, typer.Option("--optimiser", help="sgd, adam or adadelta.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its largest value.")] = None,
+    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Of the weights.")] = None,
+    schedule: Annotated[str | None, typer.Option("--schedule", help="one-cycle, step or constant.")] = None,
+    step_epochs: Annotated[int | None, typer.Option("--step-epochs", help="Epochs between two steps.")] = None,
+    step_factor: Annotated[float | None, typer.Option("--step-factor", help="What a step multiplies by.")] = None,
+    clip: Annotated[float | None, typer.Option("--clip", help="Largest norm of the gradient; 0 for no limit.")] = None,
+    ema: Annotated[float | None, typer.Option("--ema", help="Decay of a moving average of the weights.")] = None,
+    crop: Annotated[int | None, typer.Option("--crop", help="Pixels of random shifts; 0 for none.")] = None,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Random mirroring.")] = None,
+    precision: Annotated[str | None, typer.Option("--precision", help="float32, bfloat16 or float16.")] = None,
+    compiled: Annotated[bool | None, typer.Option("--compile", help="Run through torch.compile.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of weights, order, augmentation and noise.")] = 0,
+    validation: Annotated[int, typer.Option("--validation", help="Hold out the last images of the training set.")] = 0,
+    init_from: Annotated[
+        Path | None, typer.Option("--init-from", help="Start from this run or checkpoint (pre-training).")
+    ] = None,
+    fresh_head: Annotated[
+        bool, typer.Option("--fresh-head", help="With --init-from: replace the last layer in any case.")
+    ] = False,
+    labelled: Annotated[int | None, typer.Option("--labelled", help="Only so many images keep their labels.")] = None,
+    unlabelled: Annotated[str | None, typer.Option("--unlabelled", help="More images, as --data; no labels.")] = None,
+    teacher: Annotated[Path | None, typer.Option("--teacher", help="Run or checkpoint that labels the others.")] = None,
+    pseudo_weight: Annotated[float, typer.Option("--pseudo-weight", help="Loss weight of images it labelled.")] = 1.0,
+    device: Device = "cpu",
+    root: Root = None,
+    resume: Resume = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
+) -> None:
+    """Train a base classifier, with or without noise, into a directory."""
+    _need_torch()
+    from noiseaug.vision.data import load_images
+    from noiseaug.vision.jobs import Job, run_job
+    from noiseaug.vision.models import default_arch
+    from noiseaug.vision.objectives import make_objective
+    from noiseaug.vision.recipes import default_recipe
+
+    if train_sigma is None:
+        if objective != "clean":
+            raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
+        train_sigma = 0.0
+    # what needs no data is looked at before it
+    loss = make_objective(objective, train_sigma, **_parameters(settings))
+    images = load_images(data, "train", root=root)
+    recipe = default_recipe(
+        model or default_arch(images.shape),
+        images.shape,
+        loss,
+        epochs=epochs,
+        batch=batch,
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        step_epochs=step_epochs,
+        step_factor=step_factor,
+        clip=clip,
+        ema=ema,
+        crop=crop,
+        flip=flip,
+        precision=precision,
+        compiled=compiled,
+        seed=seed,
+    )
+    job = Job(
+        recipe,
+        images,
+        validation,
+        labelled,
+        None if unlabelled is None else load_images(unlabelled, "train", root=root),
+        teacher,
+        pseudo_weight,
+        init_from,
+        fresh_head,
+    )
+    _announce(job)
+    results = run_job(
+        job,
+        out,
+        test=load_images(data, "test", root=root),
+        device=device,
+        resume=resume,
+        progress=True,
+        tensorboard=tensorboard,
+    )
+    told = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items()]
+    print(f"{out}: " + ", ".join(told))
+
+
+def _announce(job: Job) -> None:
+    recipe, objective = job.recipe, job.recipe.objective
+    print(
+        f"{recipe.arch} on {len(job.data.images) - job.validation} images of {job.data.name}: {objective.name}, "
+        f"α = {objective.train_sigma:g}, {recipe.epochs} epochs, batches of {recipe.batch}, seed {recipe.seed}",
+        file=sys.stderr,
+    )
+
+
+def attack(
+    model: Annotated[Path, typer.Argument(help="Directory of a training run, or a checkpoint.")],
+    smooth_sigma: Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")],
+    data: Annotated[str | None, typer.Option("--data", help="As in train; by default what the model learned.")] = None,
+    method: Annotated[str, typer.Option("--attack", help="pgd or ddn.")] = "pgd",
+    radius: Annotated[list[float] | None, typer.Option("--radius", help="ℓ₂ radius ε (repeatable).")] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of the attack.")] = 20,
+    samples: Annotated[int, typer.Option("--samples", help="Noise draws that the attack sees.")] = 128,
+    restarts: Annotated[int, typer.Option("--restarts", help="Random starts.")] = 1,
+    n: Annotated[int, typer.Option("--n", help="Votes for a prediction.")] = 1000,
+    failure_prob: Annotated[float, typer.Option("--failure-prob", help="Of a prediction.")] = 1e-3,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Log of noiseaug certify: an attack inside its radii is a violation.")
+    ] = None,
+    every: Annotated[int | None, typer.Option("--every", help="Attack every k-th input; the log's inputs.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the attack's noise and of the votes.")] = 0,
+    batch: Annotated[int | None, typer.Option("--batch", help="Noisy copies at a time.")] = None,
+    device: Device = "cpu",
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of the voting: float32, bfloat16 or float16.")
+    ] = "float32",
+    root: Root = None,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file with a row an input and radius.")] = None,
+) -> None:
+    """Attack a smoothed classifier: accuracy under attack beside certified accuracy."""
+    _need_torch()
+    from noiseaug._files import write_atomically
+    from noiseaug.vision.commands import attack_model
+
+    frame, summary = attack_model(
+        model,
+        data,
+        smooth_sigma=smooth_sigma,
+        method=method,
+        radii=radius or [0.25, 0.5],
+        steps=steps,
+        samples=samples,
+        restarts=restarts,
+        n=n,
+        failure_prob=failure_prob,
+        log=log,
+        every=every,
+        seed=seed,
+        batch=batch,
+        device=device,
+        precision=precision,
+        root=root,
+    )
+    if out is not None:
+        write_atomically(out, frame.to_csv(index=False))
+    print(summary.to_string(index=False, float_format="{:.4g}".format))
+
+
+def data(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets to fetch and check; none: list them.")] = None,
+    root: Root = None,
+) -> None:
+    """List the data sets, or fetch some and check every file."""
+    from noiseaug.vision import data as sets
+
+    if not names:
+        for name in sets.DATASETS:
+            print(_stock(sets.describe(name, root)))
+        return
+    for name in names:
+        files = sets.fetch(name, root=root)
+        print(f"{name}: {len(files)} files checked" + (f" in {files[0].parent}" if files else ""))
+
+
+def _stock(found: Inventory) -> str:
+    """What is there of a data set, in a line."""
+    if found.root is None:
+        state = "comes with scikit-learn"
+    elif found.complete:
+        state = f"complete in {found.root}"
+    else:
+        lacking = [
+            f"{len(paths)} {word}" for word, paths in (("missing", found.missing), ("damaged", found.damaged)) if paths
+        ]
+        size = f"{found.download_bytes / 1e6:.0f} MB"
+        state = f"{', '.join(lacking)} in {found.root}: {size} to fetch with `noiseaug data {found.name}`"
+    return f"{found.name:<14} {found.title}: {state}"

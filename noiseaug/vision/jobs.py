@@ -1,0 +1,387 @@
+"""A training run from data to a directory: what it learns from and starts from, its files, how it is taken up again.
+
+The directory holds ``run.json`` (what the run is), ``metrics.csv`` (a row an epoch), ``model.safetensors`` at the end,
+and ``state.pt`` while the run is under way.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from noiseaug import _validate
+from noiseaug._files import naming, write_atomically
+from noiseaug._rundir import RunDirectory
+from noiseaug.errors import InvalidInputError
+from noiseaug.vision._batches import TrainingSet, key_of, to_floats
+from noiseaug.vision.checkpoints import load_checkpoint, read_metadata, save_checkpoint
+from noiseaug.vision.data import ImageSet
+from noiseaug.vision.models import Classifier, build_model, replace_last_layer
+from noiseaug.vision.recipes import Recipe
+from noiseaug.vision.training import Trainer, accuracy, out_of_memory
+
+__all__ = ["MODEL_FILE", "Job", "as_device", "run_job"]
+
+MODEL_FILE = "model.safetensors"
+_STATE_FILE = "state.pt"
+_METRICS_FILE = "metrics.csv"
+_SAVE_SECONDS = 30.0  # of work that a kill may cost
+_LOOK_STEPS = 16  # between two looks at the loss; each waits for the device
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One model to train.
+
+    Attributes:
+        recipe: how.
+        data: images to learn from.
+        validation: how many of them, the last ones, are held out; their accuracy is in the record of each epoch.
+        labelled: how many keep their labels (drawn by the recipe's seed, balanced over the classes); None: all.
+        unlabelled: more images, whose labels are not looked at.
+        teacher: checkpoint that labels images without labels.
+        pseudo_weight: weight of their loss.
+        init_from: checkpoint that training starts from; its last layer is replaced where the classes differ, or where
+            ``fresh_head`` is set.
+        fresh_head: replace the last layer in any case.
+
+    Raises:
+        InvalidInputError: for counts out of range, or images without labels and no teacher (and the reverse).
+    """
+
+    recipe: Recipe
+    data: ImageSet
+    validation: int = 0
+    labelled: int | None = None
+    unlabelled: ImageSet | None = None
+    teacher: Path | None = None
+    pseudo_weight: float = 1.0
+    init_from: Path | None = None
+    fresh_head: bool = False
+
+    def __post_init__(self) -> None:
+        held_out = _validate.integer("validation", self.validation, at_least=0)
+        left = len(self.data.images) - held_out
+        if left < 2:
+            raise InvalidInputError(
+                f"validation is {held_out} of {len(self.data.images)} images; leave some to train on"
+            )
+        if self.labelled is not None:
+            wanted = _validate.integer("labelled", self.labelled, at_least=self.data.num_classes)
+            if wanted >= left:
+                raise InvalidInputError(f"labelled is {wanted}, but there are only {left} images to train on")
+        _validate.positive("pseudo_weight", self.pseudo_weight)
+        if self.unlabelled is not None and self.unlabelled.shape != self.data.shape:
+            raise InvalidInputError(
+                f"{self.unlabelled.name} has images of shape {self.unlabelled.shape}; {self.data.name} of "
+                f"{self.data.shape}"
+            )
+        lacking = self.labelled is not None or self.unlabelled is not None
+        if lacking and self.teacher is None:
+            raise InvalidInputError("images without labels need a teacher; give the run that is to label them")
+        if self.teacher is not None and not lacking:
+            raise InvalidInputError("a teacher labels images without labels; say how many are labelled, or add images")
+
+    def description(self) -> dict[str, Any]:
+        """What determines the model, as plain values; checkpoints and data by their content."""
+        return {
+            "kind": "training",
+            "data": self.data.name,
+            "data_digest": self.data.digest,
+            "shape": list(self.data.shape),
+            "num_classes": self.data.num_classes,
+            **self.recipe.description(),
+            "validation": self.validation,
+            "labelled": self.labelled,
+            "unlabelled": None if self.unlabelled is None else [self.unlabelled.name, self.unlabelled.digest],
+            "teacher": _fingerprint(self.teacher),
+            "pseudo_weight": self.pseudo_weight,
+            "init_from": _fingerprint(self.init_from),
+            "fresh_head": self.fresh_head,
+        }
+
+    def first_model(self) -> Classifier:
+        """The model before its first step."""
+        recipe = self.recipe
+        torch.manual_seed(key_of("weights", recipe.seed))
+        if self.init_from is None:
+            return build_model(recipe.arch, self.data.shape, self.data.num_classes)
+        model, _ = load_checkpoint(self.init_from)
+        if model.arch != recipe.arch or model.shape != self.data.shape:
+            raise InvalidInputError(
+                f"{self.init_from} is a {model.arch} for images of shape {model.shape}; this run trains a "
+                f"{recipe.arch} for {self.data.shape}"
+            )
+        if self.fresh_head or model.num_classes != self.data.num_classes:
+            replace_last_layer(model, self.data.num_classes)
+        return model
+
+    def training_set(self, device: torch.device) -> TrainingSet:
+        """What the model learns from, labelled images first."""
+        count = len(self.data.images) - self.validation
+        images, labels = self.data.images[:count], self.data.labels[:count]
+        order = np.arange(count) if self.labelled is None else _balanced(labels, self.recipe.seed)
+        labelled = count if self.labelled is None else self.labelled
+        others = images[order[labelled:]]
+        if self.unlabelled is not None:
+            others = np.concatenate([others.astype(images.dtype, copy=False), _like(self.unlabelled.images, images)])
+        own = torch.from_numpy(images[order[:labelled]]), torch.from_numpy(labels[order[:labelled]])
+        if not len(others):
+            return TrainingSet(own[0].to(device), own[1].to(device), labelled)
+        assert self.teacher is not None
+        pseudo = _labels_of(self.teacher, torch.from_numpy(others), self.data, device)
+        return TrainingSet(
+            torch.cat([own[0], torch.from_numpy(others)]).to(device),
+            torch.cat([own[1].to(device), pseudo]),
+            labelled,
+            self.pseudo_weight,
+        )
+
+
+def _fingerprint(path: Path | None) -> dict[str, Any] | None:
+    """A checkpoint by its content, so that the same path with other weights is another run."""
+    if path is None:
+        return None
+    import hashlib
+
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InvalidInputError(f"no file {file}; expected a checkpoint, or the directory of a finished training run")
+    return {"file": path.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()[:16]}
+
+
+def _balanced(labels: np.ndarray, seed: int) -> np.ndarray:
+    """An order of the images whose every beginning holds about as many of one class as of another."""
+    order = np.random.default_rng(key_of("labelled", seed)).permutation(len(labels))
+    turn = np.empty(len(labels), dtype=int)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels[order] == label)
+        turn[members] = np.arange(len(members))
+    result: np.ndarray = order[np.argsort(turn, kind="stable")]
+    return result
+
+
+def _like(images: np.ndarray, model: np.ndarray) -> np.ndarray:
+    if images.dtype == model.dtype:
+        return images
+    floats = to_floats(torch.from_numpy(images)).numpy()
+    return floats if model.dtype != np.uint8 else np.rint(floats * 255).astype(np.uint8)
+
+
+def _labels_of(teacher: Path, images: torch.Tensor, data: ImageSet, device: torch.device) -> torch.Tensor:
+    """The teacher's most likely class of each clean image."""
+    model, _ = load_checkpoint(teacher, device=str(device))
+    if model.shape != data.shape or model.num_classes != data.num_classes:
+        raise InvalidInputError(
+            f"{teacher} has {model.num_classes} classes for images of shape {model.shape}; {data.name} has "
+            f"{data.num_classes} and {data.shape}"
+        )
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(to_floats(some.to(device))).argmax(1) for some in images.split(500)]
+    return torch.cat(parts).clone()
+
+
+def as_device(name: str) -> torch.device:
+    """A device by name.
+
+    Raises:
+        InvalidInputError: where torch has no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        what = "no CUDA device" if name.startswith("cuda") else f"device {name!r} cannot be used"
+        raise InvalidInputError(f"{what} here; leave out --device, or use cpu") from None
+    return device
+
+
+class TrainingDirectory(RunDirectory):
+    """The directory of a training run."""
+
+    def __init__(self, path: Path, job: Job) -> None:
+        super().__init__(path, job.description(), results=(MODEL_FILE, _STATE_FILE, _METRICS_FILE))
+        self._begun = False
+
+    def save(self, trainer: Trainer) -> None:
+        """Keeps all that is needed to go on from here."""
+        if not self._begun:
+            self._write_record("unfinished")
+            self._begun = True
+        content = io.BytesIO()
+        torch.save(trainer.state(), content)
+        write_atomically(self.path / _STATE_FILE, content.getvalue())
+
+    def take_up(self, trainer: Trainer) -> None:
+        """Puts an interrupted run where it was; one that was stopped before its first save begins anew."""
+        file = self.path / _STATE_FILE
+        self._begun = True
+        if not file.exists():
+            return
+        try:
+            trainer.restore(torch.load(file, map_location=trainer.device, weights_only=True))
+        except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InvalidInputError(f"{file} is damaged ({first}); remove {self.path} and train anew") from None
+
+    def write_metrics(self, rows: list[dict[str, float]]) -> None:
+        """The record of the epochs so far."""
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        write_atomically(self.path / _METRICS_FILE, text.getvalue())
+
+    def finish(self, trainer: Trainer, metadata: dict[str, Any], results: dict[str, Any]) -> None:
+        """Writes the model and marks the run complete."""
+        with naming(self.path / MODEL_FILE):
+            save_checkpoint(self.path / MODEL_FILE, trainer.result, metadata)
+        self._write_record("complete", results=results, seconds=round(trainer.seconds, 3))
+        (self.path / _STATE_FILE).unlink(missing_ok=True)
+
+
+def run_job(
+    job: Job,
+    out: Path,
+    *,
+    test: ImageSet | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    progress: bool = False,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
+    """Trains a model into a directory.
+
+    Args:
+        job: what to train.
+        out: directory of the run; created, or that of the same job.
+        test: images for the final accuracies; no choice is made by them.
+        device: where to train.
+        resume: take up an unfinished run, or take a finished one as it is.
+        progress: show a bar on standard error.
+        tensorboard: write TensorBoard's event files into the directory too.
+
+    Returns:
+        The results: accuracies of the base classifier on clean test images and on ones with noise α.
+
+    Raises:
+        InvalidInputError: for a directory that belongs to something else, a device that is not there, a loss that is
+            not finite, or too little memory.
+    """
+    where = as_device(device)
+    directory = TrainingDirectory(out, job)
+    with directory.held(resume) as state:
+        if state == "complete":
+            return dict(read_metadata(out / MODEL_FILE).get("results", {}))
+        with out_of_memory(job.recipe.batch):
+            trainer = Trainer(job.recipe, job.training_set(where), job.first_model().to(where))
+        if state == "unfinished":
+            directory.take_up(trainer)
+        _train(job, directory, trainer, progress, _writer(out) if tensorboard else None)
+        results = _results(job, trainer, test)
+        directory.finish(trainer, {**job.description(), "results": results}, results)
+    return results
+
+
+def _train(
+    job: Job,
+    directory: TrainingDirectory,
+    trainer: Trainer,
+    progress: bool,
+    writer: Callable[[dict[str, float]], None] | None,
+) -> None:
+    from tqdm import tqdm
+
+    images = len(trainer.training.labels)
+    done = trainer.epoch * images + trainer.batch * job.recipe.batch
+    every = 0.5 if sys.stderr.isatty() else 10.0
+    saved = time.monotonic()
+    held_out = _held_out(job, trainer.device)
+    with tqdm(
+        total=job.recipe.epochs * images,
+        initial=done,
+        disable=not progress,
+        unit="image",
+        mininterval=every,
+        desc="train",
+    ) as bar:
+
+        def after_step(trainer: Trainer, steps: int) -> None:
+            nonlocal saved
+            bar.update(images * trainer.batch // steps + trainer.epoch * images - bar.n)
+            if trainer.batch % _LOOK_STEPS:
+                return
+            sums = trainer.sums()
+            bar.set_postfix_str(
+                f"epoch {trainer.epoch + 1}/{job.recipe.epochs}, loss {sums.loss / sums.steps:.3f}, "
+                f"accuracy {sums.right / sums.copies:.3f}",
+                refresh=False,
+            )
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                directory.save(trainer)
+                saved = time.monotonic()
+
+        def after_epoch(trainer: Trainer) -> None:
+            nonlocal saved
+            row = trainer.rows[-1]
+            if held_out is not None:
+                row["validation_accuracy"] = accuracy(trainer.result, *held_out)
+                row["noisy_validation_accuracy"] = accuracy(
+                    trainer.result, *held_out, job.recipe.objective.train_sigma, seed=job.recipe.seed
+                )
+            bar.update(trainer.epoch * images - bar.n)
+            directory.save(trainer)
+            directory.write_metrics(trainer.rows)
+            if writer is not None:
+                writer(row)
+            saved = time.monotonic()
+
+        trainer.run(after_step, after_epoch)
+
+
+def _held_out(job: Job, device: torch.device) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not job.validation:
+        return None
+    first = len(job.data.images) - job.validation
+    images, labels = job.data.images[first:], job.data.labels[first:]
+    return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+
+
+def _results(job: Job, trainer: Trainer, test: ImageSet | None) -> dict[str, Any]:
+    last = trainer.rows[-1]
+    found: dict[str, Any] = {name: last[name] for name in ("loss", "train_accuracy")}
+    found["seconds"] = round(trainer.seconds, 1)
+    if test is not None:
+        images, labels = (torch.from_numpy(each).to(trainer.device) for each in (test.images, test.labels))
+        sigma = job.recipe.objective.train_sigma
+        found["test_accuracy"] = accuracy(trainer.result, images, labels)
+        found["noisy_test_accuracy"] = accuracy(trainer.result, images, labels, sigma, seed=job.recipe.seed)
+    return found
+
+
+def _writer(out: Path) -> Callable[[dict[str, float]], None]:
+    """Writes a row to TensorBoard's files, which are begun with the first one: by then the directory is a run's."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InvalidInputError(
+            "TensorBoard is not installed; pip install tensorboard, or leave out --tensorboard"
+        ) from None
+
+    def write(row: dict[str, float]) -> None:
+        with SummaryWriter(str(out / "tensorboard")) as stream:
+            for name, value in row.items():
+                stream.add_scalar(name, value, int(row["epoch"]))
+
+    return write

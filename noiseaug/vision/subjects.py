@@ -1,0 +1,42 @@
+"""Trained networks as the vote engine takes them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from noiseaug.errors import InvalidInputError
+from noiseaug.vision.checkpoints import checkpoint_file, load_checkpoint
+from noiseaug.vision.engine import TorchBase
+
+__all__ = ["load_network"]
+
+
+def load_network(
+    path: Path, device: str, precision: str, normalisation: str | None = None
+) -> tuple[TorchBase, dict[str, Any], dict[str, Any]]:
+    """A network from the directory of a training run, or from a checkpoint.
+
+    Args:
+        path: the directory or file.
+        device: where it is to run.
+        precision: in which it is to run.
+        normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+
+    Returns:
+        The network, ready to vote; what its checkpoint says of it; and what a log is to say of it.
+
+    Raises:
+        InvalidInputError: for a file that is no checkpoint, or a device that is not there.
+    """
+    if normalisation not in (None, "standardised", "centred"):
+        raise InvalidInputError(f"normalisation is {normalisation!r}; expected standardised or centred")
+    model, metadata = load_checkpoint(path, normalisation=normalisation)  # type: ignore[arg-type]
+    told: dict[str, Any] = {
+        "weights": hashlib.sha256(checkpoint_file(path).read_bytes()).hexdigest()[:16],
+        "arch": model.arch,
+        **{key: metadata[key] for key in ("objective", "normalisation") if key in metadata},
+    }
+    base = TorchBase(model, device=device, precision=precision, num_classes=model.num_classes)
+    return base, metadata, told
