@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "could not create $(VENV); on Debian and Ubuntu install the package python3-venv" >&2; exit 2; }
-	$(PY) -m pip --disable-pip-version-check install -c constraints.txt -e '.[vision,notebooks,dask,dev]'
+	$(PY) -m pip --disable-pip-version-check install -c constraints.txt -e '.[vision,tensorboard,notebooks,dask,dev]'
 	@touch $@
 	@echo "==> $(VENV) is ready."
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import noiseaug
 from noiseaug._outcome import Outcome
+from noiseaug._rundir import difference, shown
 from noiseaug.errors import InvalidInputError
 
 __all__ = [
@@ -29,8 +30,6 @@ __all__ = [
 _FORMAT = "noiseaug certification log 1"
 START = b'{"format": "noiseaug certification log '
 """How every log begins."""
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -99,23 +98,11 @@ def plain(description: dict[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def _difference(stored: Any, wanted: Any, key: str) -> tuple[str, Any, Any] | None:
-    """The first key in which two descriptions differ, with both values."""
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for name in [*wanted, *(name for name in stored if name not in wanted)]:
-            inner = f"{key}.{name}" if key else name
-            found = _difference(stored.get(name, _ABSENT), wanted.get(name, _ABSENT), inner)
-            if found is not None:
-                return found
-        return None
-    return None if stored == wanted else (key, stored, wanted)
-
-
 def refuse_difference(path: Path, stored: Any, wanted: Any, other: Path | None = None) -> None:
     """Refuses a log whose description, or version, is not the wanted one (that of ``other``, where given)."""
-    found = _difference(stored, wanted, "" if isinstance(stored, dict) else "noiseaug")
+    found = difference(stored, wanted, "" if isinstance(stored, dict) else "noiseaug")
     if found is not None:
-        key, old, new = found[0], *("nothing" if value is _ABSENT else repr(value) for value in found[1:])
+        key, old, new = found[0], *map(shown, found[1:])
         end = f"not {new}; choose another file" if other is None else f"{other} has {new}; merge shards of one run only"
         raise InvalidInputError(f"{path} holds a run of another description: its {key} is {old}, {end}")
 

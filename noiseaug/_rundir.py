@@ -22,7 +22,7 @@ import noiseaug
 from noiseaug._files import write_atomically
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["RunDirectory", "read_record"]
+__all__ = ["Difference", "RunDirectory", "difference", "read_record", "shown"]
 
 State = Literal["new", "unfinished", "complete"]
 
@@ -60,8 +60,11 @@ class RunDirectory:
             if self.path.exists() and not _is_empty(self.path):
                 raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
             return "new"
-        if record.get("description") != self._description:
-            raise InvalidInputError(f"{self.path} holds a run of another description; choose another --out")
+        found = difference(record.get("description"), self._description)
+        if found is not None:
+            raise InvalidInputError(
+                f"{self.path} holds a run of another description; choose another --out{_told(found)}"
+            )
         if record.get("status") == "complete":
             return "complete" if resume else "new"
         if not resume:
@@ -111,6 +114,35 @@ class RunDirectory:
         if status == "complete":
             record.setdefault("seconds", round(time.time() - self._started, 3))
         write_atomically(self._record, json.dumps(record, indent=2) + "\n")
+
+
+_ABSENT = object()
+
+Difference = tuple[str, Any, Any]
+
+
+def difference(stored: Any, wanted: Any, key: str = "") -> Difference | None:
+    """The first key in which two descriptions differ, dotted, with both values; None where they are equal."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in [*wanted, *(name for name in stored if name not in wanted)]:
+            inner = f"{key}.{name}" if key else name
+            found = difference(stored.get(name, _ABSENT), wanted.get(name, _ABSENT), inner)
+            if found is not None:
+                return found
+        return None
+    return None if stored == wanted else (key, stored, wanted)
+
+
+def shown(value: Any) -> str:
+    """A value of a description in a message."""
+    return "nothing" if value is _ABSENT else repr(value)
+
+
+def _told(found: Difference) -> str:
+    """The difference in brackets, where it is short."""
+    key, stored, wanted = found
+    text = f" (its {key} is {shown(stored)}, not {shown(wanted)})"
+    return text if key and len(text) < 200 else ""
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

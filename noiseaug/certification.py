@@ -240,6 +240,7 @@ def predict(
     num_classes: int | None = None,
     seed: int = 0,
     batch: int | None = None,
+    indices: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """The smoothed classifier's classes, or abstention (Cohen et al. 2019, PREDICT).
 
@@ -256,6 +257,7 @@ def predict(
         num_classes: as in :func:`certify`.
         seed: as in :func:`certify`.
         batch: as in :func:`certify`.
+        indices: as in :func:`certify`.
 
     Returns:
         A frame with index, prediction (−1: abstained), p_value and counts.
@@ -264,7 +266,7 @@ def predict(
 
     model = make_noise(noise, smooth_sigma)
     counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
-    inputs, _, places = _inputs(x, None, None, counter.num_classes)
+    inputs, _, places = _inputs(x, None, indices, counter.num_classes)
     n = _validate.integer("n", n)
     error = model.distribution_error(int(np.prod(inputs.shape[1:])), n)
     level = _left(failure_prob, error)

@@ -107,7 +107,7 @@ def _selection(data: Any, every: int | None, shard: str | None) -> tuple[Any, in
     if shard is None:
         return indices, every
     number, slash, total = shard.partition("/")
-    if not (slash and number.isdigit() and total.isdigit() and int(number) < int(total)):
+    if not (slash and number.isdecimal() and total.isdecimal() and int(number) < int(total)):
         raise InvalidInputError(f"shard is {shard!r}; expected i/k with 0 ≤ i < k")
     return indices[int(number) :: int(total)], every
 
@@ -140,12 +140,13 @@ def certify(
     """Certify a classifier, input by input, into a log that carries the votes."""
     import noiseaug.certification as certification
     from noiseaug.certificates import Run
-    from noiseaug.records import write_tsv
+    from noiseaug.records import refuse_table, write_tsv
     from noiseaug.sources import load_subject
 
     rule = _certificate(certificate, radius)
     # what needs no training is looked at before it
     rule.check(Run(smooth_sigma, n, failure_prob))
+    refuse_table(tsv)
     subject = load_subject(
         classifier,
         data,
@@ -206,8 +207,10 @@ def predict(
     """The smoothed classifier's classes, −1 where it abstains."""
     import noiseaug.certification as certification
     from noiseaug._files import write_atomically
+    from noiseaug.records import refuse_table
     from noiseaug.sources import load_subject
 
+    refuse_table(out)
     subject = load_subject(
         classifier,
         data,
@@ -231,7 +234,8 @@ def predict(
         num_classes=classes,
         seed=seed,
         batch=batch,
-    ).assign(index=indices, label=source.y[indices])
+        indices=indices.tolist(),
+    ).assign(label=source.y[indices])
     text = frame[["index", "label", "prediction", "p_value"]].to_csv(index=False)
     if out is None:
         print(text, end="")

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 import noiseaug
-from noiseaug import certification_cli
+from noiseaug import bridge_cli, certification_cli
 from noiseaug._command import run_app
 from noiseaug.synthetic.cli import app as synthetic_app
 from noiseaug.vision import cli as vision_cli
+from noiseaug.vision import grid_cli
 
 __all__ = ["app", "main"]
 
@@ -22,7 +23,9 @@ app = typer.Typer(
 )
 app.add_typer(synthetic_app, name="synthetic")
 vision_cli.register(app)
+grid_cli.register(app)
 certification_cli.register(app)
+bridge_cli.register(app)
 
 
 @app.callback()

@@ -25,7 +25,10 @@ __all__ = [
     "diagonal",
     "finish",
     "hatch_where",
+    "level_map",
+    "measured_curves",
     "new_figure",
+    "reference_points",
     "sampled_points",
 ]
 
@@ -117,6 +120,93 @@ def sampled_points(axes: Axes, table: pd.DataFrame, x: str, colour: Any, label: 
     line = table.sort_values(x)
     errors = np.stack([line["value"] - line["lower"], line["upper"] - line["value"]])
     axes.errorbar(line[x], line["value"], yerr=errors, fmt="o", ms=3, lw=1, capsize=1.5, color=colour, label=label)
+
+
+def measured_curves(
+    axes: Axes, table: pd.DataFrame, x: str, hue: str, *, symbol: str = "", chosen: pd.DataFrame | None = None
+) -> None:
+    """A line for each value of ``hue`` through measured values, each with its error bar.
+
+    Args:
+        axes: where to draw.
+        table: tidy rows with value, lower and upper; one for each (x, hue).
+        x: column of the abscissa.
+        hue: column that tells the lines apart.
+        symbol: symbol of the hue in the legend, as in ``"β"``.
+        chosen: rows with the columns x, hue and value where a star goes; those with NaN get none.
+    """
+    values = sorted(table[hue].unique())
+    for colour, value in zip(colours(hue, len(values)), values, strict=True):
+        line = table[table[hue] == value].sort_values(x)
+        errors = np.nan_to_num(np.stack([line["value"] - line["lower"], line["upper"] - line["value"]]))
+        label = f"{symbol} = {value:g}" if symbol else f"{value:g}"
+        axes.errorbar(
+            line[x], line["value"], yerr=errors, color=colour, label=label, lw=1.2, elinewidth=0.7, capsize=1.2
+        )
+        if chosen is not None:
+            stars = chosen[(chosen[hue] == value) & chosen[x].notna()]
+            axes.plot(stars[x], stars["value"], "*", color=colour, ms=9, mec="0.15", mew=0.6, zorder=5)
+    axes.set_xlabel(LABELS.get(x, x))
+
+
+def reference_points(
+    axes: Axes, table: pd.DataFrame, x: str, y: str, hue: str, *, levels: Sequence[float], name: str
+) -> None:
+    """Published values as hollow markers, in the colours that lines for these levels of ``hue`` have.
+
+    Args:
+        axes: where to draw.
+        table: rows with the columns x, y and hue; those of other levels are left out.
+        x: column of the abscissa.
+        y: column of the ordinate.
+        hue: column of the colour.
+        levels: levels of ``hue`` that there are lines for.
+        name: for the legend.
+    """
+    levels = sorted(levels)
+    for colour, level in zip(colours(hue, len(levels)), levels, strict=True):
+        rows = table[np.isclose(table[hue], level, rtol=0, atol=1e-9)]
+        axes.plot(rows[x], rows[y], "o", ms=3.2, mfc="none", mec=colour, mew=0.8, zorder=4)
+    axes.plot([], [], "o", ms=3.2, mfc="none", mec="0.35", mew=0.8, label=name)
+
+
+def level_map(axes: Axes, table: pd.DataFrame, x: str, y: str, value: str) -> Any:
+    """A table of noise levels in colour, the number in each cell; cells without one stay white.
+
+    Args:
+        axes: where to draw.
+        table: one row for each (x, y).
+        x: column of the abscissa; its values are set at equal distances.
+        y: column of the ordinate; likewise.
+        value: column of the level.
+
+    Returns:
+        The mappable, for a colour bar.
+    """
+    import seaborn as sns
+
+    grid = table.pivot(index=y, columns=x, values=value)
+    palette = sns.color_palette(_MAPS.get("train_sigma", "crest"), as_cmap=True)
+    found = grid.to_numpy(float)[grid.notna().to_numpy()]
+    low, high = (found.min(), found.max()) if len(found) else (0.0, 1.0)
+    image = axes.imshow(grid.to_numpy(float), cmap=palette, origin="lower", aspect="auto", vmin=low, vmax=high)
+    for (row, column), level in np.ndenumerate(grid.to_numpy(float)):
+        if not np.isnan(level):
+            axes.text(
+                column,
+                row,
+                f"{level:g}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="0.1" if level <= (low + high) / 2 else "1",
+            )
+    axes.set_xticks(range(len(grid.columns)), [f"{level:g}" for level in grid.columns])
+    axes.set_yticks(range(len(grid.index)), [f"{level:g}" for level in grid.index])
+    axes.set_xlabel(LABELS.get(x, x))
+    axes.set_ylabel(LABELS.get(y, y))
+    axes.grid(False)
+    return image
 
 
 def benefit_map(axes: Axes, table: pd.DataFrame, x: str, y: str, *, value: str = "benefit", limit: float = 1.0) -> Any:

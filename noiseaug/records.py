@@ -36,6 +36,7 @@ __all__ = [
     "read_any",
     "read_log",
     "read_tsv",
+    "refuse_table",
     "write_tsv",
 ]
 
@@ -271,3 +272,17 @@ def _refuse_overlap(path: Path, outcome: Outcome, other: Path, earlier: Outcome)
     same = replace(outcome, seconds=earlier.seconds) == earlier
     verdict = "with equal outcomes; leave one of the two logs out" if same else "with different outcomes"
     raise InvalidInputError(f"{other} and {path} both hold input {outcome.index}, {verdict}")
+
+
+def refuse_table(path: Path | None) -> None:
+    """Refuses a table's file before the work: in a folder that is not there, or that holds the log of a run."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"no folder {path.parent} for {path.name}")
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a folder; expected a file")
+    if path.is_file():
+        with path.open("rb") as stream:
+            if stream.read(len(START)) == START:
+                raise InvalidInputError(f"{path} holds the log of a certification; choose another file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
 from dataclasses import dataclass
@@ -146,7 +147,12 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
             raise InvalidInputError(f"no file {name}")
         import joblib
 
-        return joblib.load(name)
+        try:
+            return joblib.load(name)
+        except Exception as error:  # whatever a file of another kind runs into
+            raise InvalidInputError(
+                f"{name} is not a readable .joblib file: {str(error) or type(error).__name__}"
+            ) from None
     module, colon, attribute = name.partition(":")
     if not colon:
         raise InvalidInputError(
@@ -208,27 +214,46 @@ def load_subject(
     Raises:
         InvalidInputError: for names that are not there, or a network that is not for these data.
     """
-    path = Path(classifier)
-    if path.is_dir() or classifier.endswith(_CHECKPOINTS):
+    if classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS)):
         if train_sigma:
             raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")
-        from noiseaug.vision.subjects import load_network
-
-        base, metadata, told = load_network(path, device, precision, normalisation)
-        name = data or metadata.get("data")
-        if name is None:
-            raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
-        source = load_data(name, root)
-        _refuse_mismatch(classifier, base, metadata, source)
-        return Subject(base, source, {"data": name, "classifier": classifier, **told})
-    if device != "cpu" or precision != "float32":
+        return _network(classifier, data, device, precision, root, normalisation)
+    if device != "cpu" or precision != "float32" or normalisation is not None:
         raise InvalidInputError(
-            f"{classifier} runs on the cpu in its own precision; leave out --device and --precision"
+            f"{classifier} is no checkpoint of a network; leave out --device, --precision and --normalisation"
         )
     source = load_data(data or "digits", root)
     base = load_classifier(classifier, source, train_sigma, copies, seed)
-    told = {"data": source.name, "classifier": classifier, "train_sigma": train_sigma, "copies": copies}
-    return Subject(base, source, told)
+    told = {"data": source.name, "data_digest": _digest(source.x, source.y), "classifier": classifier}
+    if classifier.endswith(".joblib"):
+        told["content"] = hashlib.sha256(Path(classifier).read_bytes()).hexdigest()[:16]
+    return Subject(base, source, {**told, "train_sigma": train_sigma, "copies": copies})
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    """A hash of arrays, so that other data under the same name are another run."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}|{array.shape}|".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def _network(
+    classifier: str, data: str | None, device: str, precision: str, root: Path | None, normalisation: str | None
+) -> Subject:
+    """A trained network; its images are read as training reads them."""
+    from noiseaug.vision.data import load_images
+    from noiseaug.vision.subjects import load_network
+
+    base, metadata, told = load_network(Path(classifier), device, precision, normalisation)
+    name = data or metadata.get("data")
+    if name is None:
+        raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
+    images = load_images(name, "test", root=root)
+    source = DataSource(name, images.images, images.labels)
+    _refuse_mismatch(classifier, base, metadata, source)
+    return Subject(base, source, {"data": name, "data_digest": images.digest, **told})
 
 
 def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], source: DataSource) -> None:
@@ -236,7 +261,7 @@ def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], sourc
     own, given = metadata.get("data"), source.name
     if own is not None and own != given and not given.endswith(".npz") and not own.endswith(".npz"):
         raise InvalidInputError(f"{classifier} was trained on {own}, not on {given}; leave out --data")
-    if int(np.prod(base.shape)) != int(np.prod(source.x.shape[1:])):
+    if tuple(base.shape) != tuple(source.x.shape[1:]):
         raise InvalidInputError(
             f"{classifier} takes images of shape {tuple(base.shape)}; {given} has {tuple(source.x.shape[1:])}"
         )

@@ -63,7 +63,7 @@ def test_certify_what_was_trained(run, log):
     description, frame = read_log(log)
     # the data set is known from the run
     assert description["data"] == "digits"
-    assert description["arch"] == "mlp"
+    assert description["classifier"] == "mlp"
     assert description["objective"]["train_sigma"] == 0.25
     assert len(description["weights"]) == 16
     assert len(frame) == 45
@@ -188,7 +188,7 @@ def test_a_published_checkpoint_is_certified(tmp_path):
     assert "give --data" in done.complaint
     done = call_root(*command, "--data", data, "--out", tmp_path / "log.jsonl")
     assert done.status == 0, done.err
-    assert read_log(tmp_path / "log.jsonl")[0]["arch"] == "resnet20"
+    assert read_log(tmp_path / "log.jsonl")[0]["classifier"] == "resnet20"
 
 
 def test_list_the_data_sets(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import threading
 import time
 
 import numpy as np
@@ -23,6 +24,7 @@ from noiseaug.vision import engine  # noqa: E402
 from noiseaug.vision._inference import prepare  # noqa: E402
 from noiseaug.vision._rewriting import _Fused, fold_batch_norm, fusing_works  # noqa: E402
 from noiseaug.vision.engine import DeviceRows, TorchBase, TorchCounter  # noqa: E402
+from noiseaug.vision.models import build_model  # noqa: E402
 from noiseaug.votes import (  # noqa: E402
     DiscreteNoise,
     GaussianNoise,
@@ -693,3 +695,40 @@ def test_votes_on_a_cuda_device():
     assert stats.chi2_contingency([ours[seen], reference[seen]]).pvalue > FALSE_ALARM
     discrete = counts_of(base, n, noise=LAWS[1])
     assert unexplained(model, n, discrete, noise=LAWS[1], rounding=1e-4)[0] == 0
+
+
+def test_networks_are_prepared_while_others_run():
+    # torch.fx replaces how modules are called in the whole process while it traces
+    x = np.random.default_rng(0).random((1, 28, 28)).astype(np.float32)
+    running, wrong = build_model("lenet", (1, 28, 28), 10), []
+    stop = threading.Event()
+
+    def take(network, votes):
+        return TorchBase(network).vote_counter(noise=GaussianNoise(0.5)).stream(x, 0, "estimation").take(votes)
+
+    def run():
+        stream = TorchBase(running).vote_counter(noise=GaussianNoise(0.5)).stream(x, 0, "estimation")
+        while not stop.is_set():
+            stream.take(20)
+
+    def prepare():
+        for seed in range(15):
+            torch.manual_seed(seed)
+            take(build_model("lenet", (1, 28, 28), 10), 1)
+
+    def caught(work):
+        try:
+            work()
+        except Exception as error:
+            wrong.append(error)
+
+    call = torch.nn.Module.__call__
+    threads = [threading.Thread(target=caught, args=(work,)) for work in (run, prepare, prepare)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join()
+    stop.set()
+    threads[0].join()
+    assert wrong == []
+    assert torch.nn.Module.__call__ is call

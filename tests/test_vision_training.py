@@ -14,7 +14,7 @@ import torch
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._batches import TrainingSet, augmented, epoch_batches, keyed_generator
-from noiseaug.vision.checkpoints import load_checkpoint, read_metadata
+from noiseaug.vision.checkpoints import load_checkpoint, read_metadata, weights_digest
 from noiseaug.vision.data import ImageSet, load_images
 from noiseaug.vision.jobs import Job, TrainingDirectory, run_job
 from noiseaug.vision.objectives import make_objective
@@ -199,15 +199,22 @@ def test_an_epoch_sees_every_image_once(count):
         assert torch.cat(epochs[0]).tolist() != torch.cat(epochs[1]).tolist()
 
 
-def test_batches_without_labels_alternate_with_labelled_ones():
-    training = TrainingSet(torch.zeros(50, 1, 2, 2), torch.zeros(50, dtype=torch.long), 10, pseudo_weight=0.5)
+@pytest.mark.parametrize("labelled", [10, 45])
+def test_batches_without_labels_alternate_with_labelled_ones(labelled):
+    training = TrainingSet(torch.zeros(50, 1, 2, 2), torch.zeros(50, dtype=torch.long), labelled, pseudo_weight=0.5)
     batches = epoch_batches(training, 8, 0, 0)
-    assert [weight for _, weight in batches] == [1.0, 0.5] * 5
-    labelled = torch.cat([indices for indices, weight in batches if weight == 1])
-    pseudo = torch.cat([indices for indices, weight in batches if weight != 1])
-    assert sorted(pseudo.tolist()) == list(range(10, 50))
-    assert set(labelled.tolist()) == set(range(10))
-    assert labelled[:10].tolist() != labelled[10:20].tolist()  # shuffled anew
+    own = torch.cat([indices for indices, weight in batches if weight == 1]).tolist()
+    others = torch.cat([indices for indices, weight in batches if weight != 1]).tolist()
+    # the larger part once, the smaller one as often as it takes, shuffled anew
+    assert [weight for _, weight in batches] == [1.0, 0.5] * (5 if labelled == 10 else 6)
+    assert set(own) == set(range(labelled))
+    assert set(others) == set(range(labelled, 50))
+    larger, smaller = (others, own) if labelled == 10 else (own, others)
+    assert len(larger) == len(set(larger))
+    size = len(set(smaller))
+    assert len(smaller) > 2 * size
+    assert sorted(smaller[:size]) == sorted(smaller[size : 2 * size])
+    assert smaller[:size] != smaller[size : 2 * size]
 
 
 def test_self_training(digits, tmp_path):
@@ -257,7 +264,8 @@ def test_pre_training(tmp_path):
         changed = {key for key in first if not torch.equal(first[key], state[key])}
         assert changed == set(list(first)[-2:]) if job.fresh_head else len(changed) == 2
     run_job(replace(again, fresh_head=True), tmp_path / "second")
-    assert read_metadata(tmp_path / "second" / "model.safetensors")["init_from"]["file"] == "first"
+    told = weights_digest(load_checkpoint(tmp_path / "first")[0])[:16]
+    assert read_metadata(tmp_path / "second")["init_from"] == {"arch": "mlp", "weights": told}
 
 
 def test_other_weights_are_another_run(tmp_path):
@@ -268,6 +276,19 @@ def test_other_weights_are_another_run(tmp_path):
     run_job(replace(start, recipe=replace(start.recipe, seed=1)), tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").replace(tmp_path / "first" / "model.safetensors")
     assert job.description() != before
+
+
+def test_tensorboard_gets_every_epoch(tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run_job(Job(RECIPES["gaussian, sgd"], colourful(), validation=10), tmp_path / "run", tensorboard=True)
+    found = reader.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    found.Reload()
+    header, *rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    table = [dict(zip(header.split(","), map(float, row.split(",")), strict=True)) for row in rows]
+    for name in ("loss", "validation_accuracy"):
+        events = found.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        np.testing.assert_allclose([event.value for event in events], [row[name] for row in table], rtol=1e-6)
 
 
 def test_learning_rates():
@@ -437,9 +458,9 @@ def test_a_batch_that_does_not_fit(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_asked_for_where_there_is_none(tmp_path):
-    with pytest.raises(InvalidInputError, match="no CUDA device here; leave out --device, or use cpu"):
+    with pytest.raises(InvalidInputError, match="no CUDA device; leave out --device or use cpu"):
         run_job(Job(RECIPES["gaussian, sgd"], colourful()), tmp_path / "run", device="cuda")
-    with pytest.raises(InvalidInputError, match="device 'abacus' cannot be used"):
+    with pytest.raises(InvalidInputError, match="device is 'abacus'; expected cpu"):
         run_job(Job(RECIPES["gaussian, sgd"], colourful()), tmp_path / "run", device="abacus")
     assert not (tmp_path / "run").exists()
 
@@ -468,7 +489,7 @@ def test_starting_from_another_architecture(tmp_path):
     job = Job(RECIPES["gaussian, sgd"], colourful(), init_from=tmp_path / "linear")
     with pytest.raises(InvalidInputError, match=r"is a linear for images of shape .* trains a mlp"):
         run_job(job, tmp_path / "run")
-    with pytest.raises(InvalidInputError, match=r"no file .*; expected a checkpoint"):
+    with pytest.raises(InvalidInputError, match=r"nothing"):
         run_job(replace(job, init_from=tmp_path / "nothing"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -7,6 +7,7 @@ interrupted run to go on exactly.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,8 +56,9 @@ def _cut(order: Tensor, batch: int) -> list[Tensor]:
 def epoch_batches(training: TrainingSet, batch: int, seed: int, epoch: int) -> list[tuple[Tensor, float]]:
     """Indices and loss weight of each batch of an epoch.
 
-    Where there are images without labels, their batches alternate with labelled ones, which are gone through as often
-    as it takes (self-training, Salman et al. 2019, section 4.2).
+    Where there are images without labels, their batches alternate with labelled ones (self-training, Salman et al.
+    2019, section 4.2). The epoch lasts until the larger part was gone through once; the smaller is gone through as
+    often as it takes.
     """
 
     def shuffled(count: int, *parts: object) -> Tensor:
@@ -66,16 +68,14 @@ def epoch_batches(training: TrainingSet, batch: int, seed: int, epoch: int) -> l
     if not pseudo:
         return [(piece, 1.0) for piece in _cut(shuffled(training.labelled), batch)]
 
-    def labelled() -> Iterator[Tensor]:
-        turn = 0
-        while True:
-            yield from _cut(shuffled(training.labelled, turn), batch)
-            turn += 1
+    def endless(count: int, first: int, kind: str) -> Iterator[Tensor]:
+        for turn in itertools.count():
+            yield from (piece + first for piece in _cut(shuffled(count, kind, turn), batch))
 
-    endless, batches = labelled(), []
-    for piece in _cut(shuffled(pseudo, "pseudo") + training.labelled, batch):
-        batches += [(next(endless), 1.0), (piece, training.pseudo_weight)]
-    return batches
+    parts = (training.labelled, 0, "labelled"), (pseudo, training.labelled, "pseudo")
+    pairs = max(len(_cut(torch.arange(count), batch)) for count, *_ in parts)
+    own, others = (itertools.islice(endless(*part), pairs) for part in parts)
+    return [each for a, b in zip(own, others, strict=True) for each in ((a, 1.0), (b, training.pseudo_weight))]
 
 
 def to_floats(images: Tensor) -> Tensor:

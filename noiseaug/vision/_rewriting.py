@@ -8,12 +8,13 @@ with weights in the layout that its kernels want. What cannot be traced stays as
 from __future__ import annotations
 
 import operator
+import threading
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
-from torch.fx import GraphModule, Node, symbolic_trace
+from torch.fx import GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import ShapeProp
 
 __all__ = ["fold_batch_norm", "fusing_works", "rewritten"]
@@ -39,7 +40,7 @@ def _rewritten_parts(
         return module
     if name in inputs and not any(_is_hooked(part) for part in module.modules()):
         try:
-            traced = symbolic_trace(module)
+            traced = _traced(module)
         except Exception:  # a forward in plain Python may raise anything when it is called with a proxy
             traced = None
         if traced is not None:
@@ -50,6 +51,39 @@ def _rewritten_parts(
     for child, part in children.items():
         setattr(module, child, _rewritten_parts(part, f"{name}.{child}".lstrip("."), inputs, dtype, fused))
     return module
+
+
+_TRACING = threading.Lock()
+
+
+class _OwnThread(Tracer):
+    """Records what its own thread does.
+
+    Tracing replaces how modules are called in the whole process; a network that another thread runs meanwhile has to go
+    on as if nothing had happened.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Any) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+def _traced(module: nn.Module) -> GraphModule:
+    # two at once would put back each other's replacements
+    with _TRACING:
+        tracer = _OwnThread()
+        graph = tracer.trace(module)
+        return GraphModule(tracer.root, graph)
 
 
 def _is_hooked(module: nn.Module) -> bool:

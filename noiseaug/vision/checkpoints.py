@@ -20,7 +20,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.vision import _released
 from noiseaug.vision.models import Classifier, build_model
 
-__all__ = ["FILE_NAME", "checkpoint_file", "load_checkpoint", "read_metadata", "save_checkpoint"]
+__all__ = ["FILE_NAME", "checkpoint_file", "load_checkpoint", "read_metadata", "save_checkpoint", "weights_digest"]
 
 FILE_NAME = "model.safetensors"
 """Name of the checkpoint in the directory of a run."""
@@ -170,6 +170,11 @@ def _as_json(metadata: dict[str, Any]) -> str:
         return json.dumps(metadata, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"metadata cannot be written as JSON: {error}") from None
+
+
+def weights_digest(model: Classifier) -> str:
+    """A hash of a model's weights: the same for the same weights, wherever and whenever they were saved."""
+    return _digest({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()})
 
 
 def _digest(state: dict[str, torch.Tensor]) -> str:

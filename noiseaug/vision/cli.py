@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.vision._options import need_torch, parameters
 
 if TYPE_CHECKING:
     from noiseaug.vision.data import Inventory
@@ -28,35 +29,6 @@ def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
     for command in (train, attack, data):
         app.command()(command)
-
-
-def _need_torch() -> None:
-    """One line where the extra is not installed."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise InvalidInputError(f"{' and '.join(missing)} not installed; pip install 'noiseaug[vision]'")
-
-
-def _number(text: str) -> Any:
-    """A parameter's value as a number where it is one."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _parameters(settings: list[str] | None) -> dict[str, Any]:
-    found = {}
-    for setting in settings or ():
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise InvalidInputError(f"--set is {setting!r}; expected name=value, as in --set copies=4")
-        found[name.strip().replace("-", "_")] = _number(value.strip())
-    return found
 
 
 def train(
@@ -80,11 +52,21 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Parameter of the objective, name=value (repeatable); a wrong name lists them."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training set.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Images a step.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs", help="Passes over the training set; 10 for grey images, 30 for colour, 100 for digits."
+        ),
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Images a step; 64 to 256 by default.")] = None,
     optimiser: Annotated[str | None, typer.Option("--optimiser", help="sgd, adam or adadelta.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its largest value.")] = None,
-    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Of the weights.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Its largest value; by optimiser and data by default.")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help="Of the weights; 5e-4 by default.")
+    ] = None,
+    momentum: Annotated[float | None, typer.Option("--momentum", help="Of sgd; 0.9 by default.")] = None,
     schedule: Annotated[str | None, typer.Option("--schedule", help="one-cycle, step or constant.")] = None,
     step_epochs: Annotated[int | None, typer.Option("--step-epochs", help="Epochs between two steps.")] = None,
     step_factor: Annotated[float | None, typer.Option("--step-factor", help="What a step multiplies by.")] = None,
@@ -112,7 +94,8 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
 ) -> None:
     """Train a base classifier, with or without noise, into a directory."""
-    _need_torch()
+    need_torch()
+    from noiseaug.vision._allocator import keep_pages
     from noiseaug.vision.data import load_images
     from noiseaug.vision.jobs import Job, run_job
     from noiseaug.vision.models import default_arch
@@ -124,7 +107,7 @@ def train(
             raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
         train_sigma = 0.0
     # what needs no data is looked at before it
-    loss = make_objective(objective, train_sigma, **_parameters(settings))
+    loss = make_objective(objective, train_sigma, **parameters(settings))
     images = load_images(data, "train", root=root)
     recipe = default_recipe(
         model or default_arch(images.shape),
@@ -135,6 +118,7 @@ def train(
         optimiser=optimiser,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
+        momentum=momentum,
         schedule=schedule,
         step_epochs=step_epochs,
         step_factor=step_factor,
@@ -157,7 +141,10 @@ def train(
         init_from,
         fresh_head,
     )
+    if schedule != "step" and (step_epochs is not None or step_factor is not None):
+        raise InvalidInputError("--step-epochs and --step-factor belong to --schedule step")
     _announce(job)
+    keep_pages()
     results = run_job(
         job,
         out,
@@ -178,6 +165,12 @@ def _announce(job: Job) -> None:
         f"α = {objective.train_sigma:g}, {recipe.epochs} epochs, batches of {recipe.batch}, seed {recipe.seed}",
         file=sys.stderr,
     )
+    if objective.attack is not None and 2 * objective.warm_up > recipe.epochs:
+        print(
+            f"warning: the attack's radius grows over {objective.warm_up} epochs, training takes {recipe.epochs}; "
+            "see --set warm_up=…",
+            file=sys.stderr,
+        )
 
 
 def attack(
@@ -194,21 +187,29 @@ def attack(
     log: Annotated[
         Path | None, typer.Option("--log", help="Log of noiseaug certify: an attack inside its radii is a violation.")
     ] = None,
-    every: Annotated[int | None, typer.Option("--every", help="Attack every k-th input; the log's inputs.")] = None,
+    every: Annotated[
+        int | None, typer.Option("--every", help="Attack every k-th input; by default those of the log, or some 100.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the attack's noise and of the votes.")] = 0,
     batch: Annotated[int | None, typer.Option("--batch", help="Noisy copies at a time.")] = None,
     device: Device = "cpu",
     precision: Annotated[
         str, typer.Option("--precision", help="Of the voting: float32, bfloat16 or float16.")
     ] = "float32",
+    normalisation: Annotated[
+        str | None,
+        typer.Option("--normalisation", help="standardised or centred: of a published checkpoint that does not tell."),
+    ] = None,
     root: Root = None,
     out: Annotated[Path | None, typer.Option("--out", help="CSV file with a row an input and radius.")] = None,
 ) -> None:
     """Attack a smoothed classifier: accuracy under attack beside certified accuracy."""
-    _need_torch()
+    need_torch()
     from noiseaug._files import write_atomically
+    from noiseaug.records import refuse_table
     from noiseaug.vision.commands import attack_model
 
+    refuse_table(out)
     frame, summary = attack_model(
         model,
         data,
@@ -227,6 +228,7 @@ def attack(
         device=device,
         precision=precision,
         root=root,
+        normalisation=normalisation,
     )
     if out is not None:
         write_atomically(out, frame.to_csv(index=False))

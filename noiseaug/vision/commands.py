@@ -41,6 +41,7 @@ def attack_model(
     device: str = "cpu",
     precision: str = "float32",
     root: Path | None = None,
+    normalisation: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Attacks a trained network's smoothed classifier on test images.
 
@@ -62,6 +63,7 @@ def attack_model(
         device: where the network runs.
         precision: in which it votes; the attack itself runs in float32.
         root: folder of image sets.
+        normalisation: of a published checkpoint, where its file does not tell.
 
     Returns:
         A row for each image and radius, and a row for each radius; see :func:`~noiseaug.vision.robustness.attack_frame`
@@ -70,7 +72,10 @@ def attack_model(
     Raises:
         InvalidInputError: for a log of another network, level or data set, and as those functions do.
     """
-    subject = load_subject(str(model), data, device=device, precision=precision, root=root)
+    subject = load_subject(str(model), data, device=device, precision=precision, root=root, normalisation=normalisation)
+    base = subject.base
+    if not hasattr(base, "vote_counter"):
+        raise InvalidInputError(f"{model} is no network; attack takes the directory of a training run, or a checkpoint")
     images, labels = subject.data.x, subject.data.y
     certified, granted = None, 1e-3
     if log is not None:
@@ -84,7 +89,6 @@ def attack_model(
     else:
         step = max(1, len(images) // _SOME) if every is None else _validate.integer("every", every)
         indices = np.arange(len(images))[::step]
-    base = subject.base
     counter = base.vote_counter(noise=GaussianNoise(smooth_sigma), num_classes=base.num_classes, seed=seed, batch=batch)
     frame = attack_frame(
         base.model,
@@ -110,12 +114,12 @@ def _refuse_other(
 ) -> None:
     """A log whose certificates say nothing about this smoothed classifier."""
     wanted = {
-        "weights": subject.description["weights"],
-        "data": subject.data.name,
+        **{key: subject.description.get(key) for key in ("weights", "normalisation", "data", "data_digest")},
         "smooth_sigma": smooth_sigma,
+        "noise": "gaussian",
         "precision": precision,
     }
     for key, value in wanted.items():
-        found = description.get(key, "float32" if key == "precision" else None)
+        found = description.get(key)
         if found != value:
             raise InvalidInputError(f"{log} is of another smoothed classifier: its {key} is {found!r}, not {value!r}")

@@ -30,6 +30,7 @@ from torch import nn
 from noiseaug import _validate
 from noiseaug._noise import GaussianNoise, Noise
 from noiseaug.errors import InvalidInputError
+from noiseaug.vision._device import as_device
 from noiseaug.vision._inference import PRECISIONS, Network, prepare
 from noiseaug.votes import NoisyRows, Purpose, as_predictor, noisy_rows
 
@@ -70,7 +71,7 @@ class TorchBase:
         if not isinstance(self.model, nn.Module):
             raise InvalidInputError(f"model is {type(self.model).__name__}; expected a torch module")
         _validate.choice("precision", self.precision, tuple(PRECISIONS))
-        _device(self.device)
+        as_device(self.device)
         own = getattr(self.model, "shape", None)
         shape = self.shape or (own if isinstance(own, tuple) else None)
         if shape is not None:
@@ -87,21 +88,6 @@ class TorchBase:
     ) -> TorchCounter:
         """The engine that counts this network's votes; arguments as for ``noiseaug.votes.make_counter``."""
         return TorchCounter(self, noise=noise, num_classes=num_classes, seed=seed, batch=batch)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise InvalidInputError(f"device is {name!r}; expected cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError("no CUDA device; leave out --device or use cpu")
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, NotImplementedError, AssertionError) as error:
-        line = str(error).strip().split("\n")[0]
-        raise InvalidInputError(f"device {name} cannot be used here ({line}); use cpu") from None
-    return device
 
 
 class TorchCounter:
@@ -141,7 +127,7 @@ class TorchCounter:
         self.base, self.noise, self.seed = base, noise, seed
         self.num_classes = as_predictor(base.model, given).num_classes
         self.batch = base.batch if batch is None else _validate.integer("batch", batch)
-        self.device = _device(base.device)
+        self.device = as_device(base.device)
         elsewhere = self.device.type != "cpu" if noise_on_device is None else noise_on_device
         self.noise_on_device = elsewhere and type(noise) is GaussianNoise
         self._networks: dict[tuple[int, ...], Network] = {}

@@ -21,21 +21,28 @@ import torch
 
 from noiseaug import _validate
 from noiseaug._files import naming, write_atomically
-from noiseaug._rundir import RunDirectory
+from noiseaug._rundir import RunDirectory, State, read_record
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._batches import TrainingSet, key_of, to_floats
-from noiseaug.vision.checkpoints import load_checkpoint, read_metadata, save_checkpoint
+from noiseaug.vision._device import as_device
+from noiseaug.vision.checkpoints import (
+    FILE_NAME,
+    load_checkpoint,
+    read_metadata,
+    save_checkpoint,
+    weights_digest,
+)
 from noiseaug.vision.data import ImageSet
 from noiseaug.vision.models import Classifier, build_model, replace_last_layer
 from noiseaug.vision.recipes import Recipe
 from noiseaug.vision.training import Trainer, accuracy, out_of_memory
 
-__all__ = ["MODEL_FILE", "Job", "as_device", "run_job"]
+__all__ = ["MODEL_FILE", "Job", "run_job"]
 
-MODEL_FILE = "model.safetensors"
+MODEL_FILE = FILE_NAME
 _STATE_FILE = "state.pt"
 _METRICS_FILE = "metrics.csv"
-_SAVE_SECONDS = 30.0  # of work that a kill may cost
+_SAVE_SECONDS = 30.0  # between two saves in an epoch; what a kill may cost, with the steps until the next look
 _LOOK_STEPS = 16  # between two looks at the loss; each waits for the device
 
 
@@ -81,6 +88,10 @@ class Job:
             if wanted >= left:
                 raise InvalidInputError(f"labelled is {wanted}, but there are only {left} images to train on")
         _validate.positive("pseudo_weight", self.pseudo_weight)
+        if self.fresh_head and self.init_from is None:
+            raise InvalidInputError("a fresh head replaces the last layer of a checkpoint; give one to start from")
+        if self.pseudo_weight != 1 and self.teacher is None:
+            raise InvalidInputError("pseudo_weight is for images that a teacher labels; there is no teacher")
         if self.unlabelled is not None and self.unlabelled.shape != self.data.shape:
             raise InvalidInputError(
                 f"{self.unlabelled.name} has images of shape {self.unlabelled.shape}; {self.data.name} of "
@@ -116,7 +127,7 @@ class Job:
         torch.manual_seed(key_of("weights", recipe.seed))
         if self.init_from is None:
             return build_model(recipe.arch, self.data.shape, self.data.num_classes)
-        model, _ = load_checkpoint(self.init_from)
+        model = load_checkpoint(self.init_from)[0].float()
         if model.arch != recipe.arch or model.shape != self.data.shape:
             raise InvalidInputError(
                 f"{self.init_from} is a {model.arch} for images of shape {model.shape}; this run trains a "
@@ -152,12 +163,8 @@ def _fingerprint(path: Path | None) -> dict[str, Any] | None:
     """A checkpoint by its content, so that the same path with other weights is another run."""
     if path is None:
         return None
-    import hashlib
-
-    file = path / MODEL_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise InvalidInputError(f"no file {file}; expected a checkpoint, or the directory of a finished training run")
-    return {"file": path.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()[:16]}
+    model, _ = load_checkpoint(path)
+    return {"arch": model.arch, "weights": weights_digest(model)[:16]}
 
 
 def _balanced(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -180,7 +187,7 @@ def _like(images: np.ndarray, model: np.ndarray) -> np.ndarray:
 
 def _labels_of(teacher: Path, images: torch.Tensor, data: ImageSet, device: torch.device) -> torch.Tensor:
     """The teacher's most likely class of each clean image."""
-    model, _ = load_checkpoint(teacher, device=str(device))
+    model = load_checkpoint(teacher, device=str(device))[0].float()
     if model.shape != data.shape or model.num_classes != data.num_classes:
         raise InvalidInputError(
             f"{teacher} has {model.num_classes} classes for images of shape {model.shape}; {data.name} has "
@@ -192,27 +199,25 @@ def _labels_of(teacher: Path, images: torch.Tensor, data: ImageSet, device: torc
     return torch.cat(parts).clone()
 
 
-def as_device(name: str) -> torch.device:
-    """A device by name.
-
-    Raises:
-        InvalidInputError: where torch has no such device.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        what = "no CUDA device" if name.startswith("cuda") else f"device {name!r} cannot be used"
-        raise InvalidInputError(f"{what} here; leave out --device, or use cpu") from None
-    return device
-
-
 class TrainingDirectory(RunDirectory):
     """The directory of a training run."""
 
     def __init__(self, path: Path, job: Job) -> None:
         super().__init__(path, job.description(), results=(MODEL_FILE, _STATE_FILE, _METRICS_FILE))
         self._begun = False
+
+    def check(self, resume: bool) -> State:
+        """As of any run; but a finished training is not done again for being asked for again.
+
+        Raises:
+            InvalidInputError: as there, and where it holds the finished run and ``resume`` was not asked for.
+        """
+        state = super().check(resume)
+        if state == "new" and read_record(self.path) is not None:
+            raise InvalidInputError(
+                f"{self.path} holds the finished run; add --resume to keep it, or choose another --out"
+            )
+        return state
 
     def save(self, trainer: Trainer) -> None:
         """Keeps all that is needed to go on from here."""
@@ -230,8 +235,8 @@ class TrainingDirectory(RunDirectory):
         if not file.exists():
             return
         try:
-            trainer.restore(torch.load(file, map_location=trainer.device, weights_only=True))
-        except (RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            trainer.restore(torch.load(file, map_location="cpu", weights_only=True))
+        except (RuntimeError, LookupError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InvalidInputError(f"{file} is damaged ({first}); remove {self.path} and train anew") from None
 
@@ -245,6 +250,7 @@ class TrainingDirectory(RunDirectory):
 
     def finish(self, trainer: Trainer, metadata: dict[str, Any], results: dict[str, Any]) -> None:
         """Writes the model and marks the run complete."""
+        self.write_metrics(trainer.rows)
         with naming(self.path / MODEL_FILE):
             save_checkpoint(self.path / MODEL_FILE, trainer.result, metadata)
         self._write_record("complete", results=results, seconds=round(trainer.seconds, 3))
@@ -284,7 +290,7 @@ def run_job(
     with directory.held(resume) as state:
         if state == "complete":
             return dict(read_metadata(out / MODEL_FILE).get("results", {}))
-        with out_of_memory(job.recipe.batch):
+        with out_of_memory(None):
             trainer = Trainer(job.recipe, job.training_set(where), job.first_model().to(where))
         if state == "unfinished":
             directory.take_up(trainer)
@@ -304,7 +310,7 @@ def _train(
     from tqdm import tqdm
 
     images = len(trainer.training.labels)
-    done = trainer.epoch * images + trainer.batch * job.recipe.batch
+    done = trainer.epoch * images
     every = 0.5 if sys.stderr.isatty() else 10.0
     saved = time.monotonic()
     held_out = _held_out(job, trainer.device)
@@ -336,12 +342,11 @@ def _train(
             nonlocal saved
             row = trainer.rows[-1]
             if held_out is not None:
+                sigma, seed = job.recipe.objective.train_sigma, job.recipe.seed
                 row["validation_accuracy"] = accuracy(trainer.result, *held_out)
-                row["noisy_validation_accuracy"] = accuracy(
-                    trainer.result, *held_out, job.recipe.objective.train_sigma, seed=job.recipe.seed
-                )
+                row["noisy_validation_accuracy"] = accuracy(trainer.result, *held_out, sigma, seed=seed)
             bar.update(trainer.epoch * images - bar.n)
-            directory.save(trainer)
+            directory.save(trainer)  # first, for it makes the directory a run's
             directory.write_metrics(trainer.rows)
             if writer is not None:
                 writer(row)
@@ -376,7 +381,7 @@ def _writer(out: Path) -> Callable[[dict[str, float]], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InvalidInputError(
-            "TensorBoard is not installed; pip install tensorboard, or leave out --tensorboard"
+            "TensorBoard is not installed; pip install 'noiseaug[tensorboard]', or leave out --tensorboard"
         ) from None
 
     def write(row: dict[str, float]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from noiseaug import _validate
@@ -15,6 +15,7 @@ __all__ = ["OPTIMISERS", "PRECISIONS", "SCHEDULES", "Recipe", "default_recipe"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 OPTIMISERS = ("sgd", "adam", "adadelta")
+_RATES = {"adam": 2e-3, "adadelta": 1.0}  # learning rates by default
 _RISE = 0.2  # share of a one-cycle schedule in which the learning rate grows
 
 
@@ -87,7 +88,7 @@ class Recipe:
 
     def description(self) -> dict[str, Any]:
         """All of it as plain values."""
-        return {**asdict(replace(self)), "objective": describe(self.objective)}
+        return {**asdict(self), "objective": describe(self.objective)}
 
 
 def _one_cycle(recipe: Recipe, epoch: float) -> float:
@@ -112,7 +113,7 @@ SCHEDULES: dict[str, Callable[[Recipe, float], float]] = {
 
 
 def default_recipe(arch: str, shape: tuple[int, int, int], objective: Objective, **changes: Any) -> Recipe:
-    """A recipe that does well for an architecture on images of a shape.
+    """A recipe that does well on images of a shape, with each optimiser's own learning rate.
 
     Args:
         arch: name of the architecture, or ``module:attribute``.
@@ -121,11 +122,13 @@ def default_recipe(arch: str, shape: tuple[int, int, int], objective: Objective,
         **changes: fields of :class:`Recipe` that are to be otherwise; None leaves the default.
     """
     settled: dict[str, Any] = {"arch": arch, "objective": objective}
-    if min(shape[1:]) < 20:  # the bundled digits: 899 images
+    if min(shape[1:]) < 16:  # the bundled digits: 899 images
         settled.update(epochs=100, batch=64, learning_rate=0.05)
     elif shape[0] == 1:
         settled.update(epochs=10, batch=128, learning_rate=0.05)
     else:
         settled.update(epochs=30, batch=256, learning_rate=0.2, crop=4, flip=True)
+    if changes.get("optimiser") in _RATES:
+        settled["learning_rate"] = _RATES[changes["optimiser"]]
     settled.update({key: value for key, value in changes.items() if value is not None})
     return Recipe(**settled)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision.checkpoints import checkpoint_file, load_checkpoint
+from noiseaug.vision.checkpoints import load_checkpoint, weights_digest
 from noiseaug.vision.engine import TorchBase
 
 __all__ = ["load_network"]
@@ -25,7 +24,8 @@ def load_network(
         normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
 
     Returns:
-        The network, ready to vote; what its checkpoint says of it; and what a log is to say of it.
+        The network, ready to vote; what its checkpoint says of it; and what a log is to say of it: not where it lies
+        but what it is.
 
     Raises:
         InvalidInputError: for a file that is no checkpoint, or a device that is not there.
@@ -33,10 +33,8 @@ def load_network(
     if normalisation not in (None, "standardised", "centred"):
         raise InvalidInputError(f"normalisation is {normalisation!r}; expected standardised or centred")
     model, metadata = load_checkpoint(path, normalisation=normalisation)  # type: ignore[arg-type]
-    told: dict[str, Any] = {
-        "weights": hashlib.sha256(checkpoint_file(path).read_bytes()).hexdigest()[:16],
-        "arch": model.arch,
-        **{key: metadata[key] for key in ("objective", "normalisation") if key in metadata},
-    }
-    base = TorchBase(model, device=device, precision=precision, num_classes=model.num_classes)
+    told: dict[str, Any] = {"classifier": model.arch, "weights": weights_digest(model)[:16]}
+    told |= {key: metadata[key] for key in ("objective", "normalisation") if key in metadata}
+    base = TorchBase(model.float(), device=device, precision=precision, num_classes=model.num_classes)
+    model.to(base.device)  # for attacks, which need gradients
     return base, metadata, told

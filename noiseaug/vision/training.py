@@ -1,7 +1,8 @@
 """The training loop: one for all objectives, resumed exactly after a kill.
 
-A step depends on the weights before it, on the recipe, and on (seed, epoch, batch) alone; what has to be kept of an
-interrupted run is therefore the weights, the optimiser's state and a position.
+A step depends on the weights before it, on the recipe, and on (seed, epoch, batch); what has to be kept of an
+interrupted run is therefore the weights, the optimiser's state and a position. Another device or number of threads
+rounds otherwise.
 """
 
 from __future__ import annotations
@@ -104,10 +105,12 @@ class Trainer:
                 with out_of_memory(self.recipe.batch):
                     self._step(*batches[self.batch], len(batches))
                 self.batch += 1
-                self.seconds += time.perf_counter() - start
                 if self.batch < len(batches):
                     after_step(self, len(batches))
-            sums = self.sums()
+                else:
+                    sums = self.sums()
+                # with the wait for the device, which is where its time shows
+                self.seconds += time.perf_counter() - start
             self.rows.append(
                 {
                     "epoch": self.epoch + 1,
@@ -220,14 +223,16 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 @contextmanager
-def out_of_memory(batch: int) -> Iterator[None]:
-    """Turns a lack of memory into one line that says which batch size to try."""
+def out_of_memory(batch: int | None) -> Iterator[None]:
+    """Turns a lack of memory into one line that says which batch size to try; None: no batch is to blame."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         short = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not short:
             raise
+        if batch is None:
+            raise InvalidInputError("out of memory before the first batch: images and model do not fit") from None
         if batch == 1:
             raise InvalidInputError("out of memory with a batch of 1; use a smaller model or another device") from None
         raise InvalidInputError(f"out of memory with batches of {batch}; try --batch {batch // 2}") from None
@@ -245,7 +250,7 @@ def accuracy(
         labels: shape (n,).
         sigma: standard deviation of the noise, in units of the input.
         seed: of the noise.
-        batch: images at a time.
+        batch: images at a time; noise is drawn for each such batch, so that it belongs to the result.
     """
     training, right = model.training, 0
     model.eval()

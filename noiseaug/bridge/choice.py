@@ -1,0 +1,57 @@
+"""Which training noise: levels that paired counts cannot tell from the best, and one of them to recommend."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from noiseaug import _validate
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["plausible_levels", "recommended_level"]
+
+
+def plausible_levels(hits: ArrayLike, failure_prob: float = 0.05) -> np.ndarray:
+    """A confidence set for the level with the largest hit rate, paired over inputs.
+
+    A level is left out where some other level beats it in McNemar's exact one-sided test at ``failure_prob`` divided by
+    the number of other levels (Bonferroni). The truly best level is beaten by any one with at most that probability, so
+    the set misses it with probability at most ``failure_prob``. Inputs must be independent draws.
+
+    Args:
+        hits: whether each level has each input right, shape (levels, inputs).
+        failure_prob: probability that the best level is not in the set, at most.
+
+    Returns:
+        Shape (levels,), True where a level is in the set; the one with the most hits always is.
+    """
+    table = np.asarray(hits)
+    if table.ndim != 2 or not table.size or table.dtype != bool:
+        raise InvalidInputError(f"hits are {table.dtype} of shape {table.shape}; expected booleans, (levels, inputs)")
+    share = _validate.probability("failure_prob", failure_prob) / max(1, len(table) - 1)
+    # counts up to 2^24 are exact in float64 products
+    ones = table.astype(float)
+    wins = ones @ (1 - ones).T  # inputs that the row's level has right and the column's has not
+    odd = wins + wins.T
+    # P(Bin(odd, ½) ≥ wins)
+    p_values = np.where(wins > 0, special.betainc(np.maximum(wins, 1), odd - wins + 1, 0.5), 1.0)
+    return np.logical_not(np.any(p_values <= share, axis=0))
+
+
+def recommended_level(train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float) -> float:
+    """The plausible level closest to α = β; of two equally close ones that with the larger value, then the smaller one.
+
+    Where the evidence does not tell levels apart the custom decides: a network that never saw noise fails on it in ways
+    that the prediction knows nothing of.
+
+    Args:
+        train_sigma: levels α, shape (levels,).
+        values: hit rate of each.
+        plausible: from :func:`plausible_levels`.
+        smooth_sigma: β.
+    """
+    levels, rates = np.asarray(train_sigma, dtype=float), np.asarray(values, dtype=float)
+    allowed = np.flatnonzero(np.asarray(plausible, dtype=bool))
+    order = np.lexsort((levels[allowed], -rates[allowed], np.abs(levels[allowed] - smooth_sigma).round(12)))
+    return float(levels[allowed[order[0]]])

@@ -1,0 +1,163 @@
+"""Predicted beside measured: the gap at every training noise, the best level of both, and what trusting it costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from noiseaug.bridge.choice import recommended_level
+from noiseaug.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["gap_table", "overlay"]
+
+_KEYS = ["smooth_sigma", "quantity", "radius"]
+_FINITE = "finite_sample_certified_accuracy"
+_DIGITS = 9  # to which levels and radii of two tables are the same
+
+
+def overlay(predicted: pd.DataFrame, measured: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
+    """Rows of the two tables that speak about the same (α, β, quantity, radius), side by side.
+
+    Measured values of several seeds are averaged, and so are the ends of their intervals. What a measured table calls
+    ``certified_accuracy`` and gives a ``vote_failure_prob`` is what a run with its votes reports, so it is set against
+    the prediction of that (``finite_sample_certified_accuracy``) where there is one. A prediction without
+    ``smooth_sigma`` (a half-space's) holds for every β.
+
+    Args:
+        predicted: tidy, with the columns of ``noiseaug.sweeps``; ``plausible`` is kept where it is there.
+        measured: tidy, such as the table.csv of ``noiseaug grid``.
+        split: of the measured table, where it has the column.
+
+    Returns:
+        rule, smooth_sigma, quantity, radius, train_sigma, predicted, measured, measured_lower, measured_upper, gap
+        (predicted − measured), inside (whether the prediction lies in the measured interval), plausible.
+
+    Raises:
+        InvalidInputError: where nothing matches, or the votes differ.
+    """
+    import pandas as pd
+
+    truth = measured[measured["split"] == split] if "split" in measured else measured
+    _check_columns(truth)
+    truth = truth.assign(
+        **{key: truth[key].astype(float).round(_DIGITS) for key in ("train_sigma", "smooth_sigma", "radius")}
+    )
+    finite = set(predicted.loc[predicted["quantity"] == _FINITE, "rule"])
+    ours = predicted.assign(
+        **{key: predicted[key].astype(float).round(_DIGITS) for key in ("train_sigma", "smooth_sigma", "radius")},
+    )
+    if "plausible" not in ours:
+        ours["plausible"] = pd.NA
+    parts = []
+    for rule, lines in ours.groupby("rule", sort=False):
+        by_run = _is_run(truth) & (rule in finite)
+        asked = truth.assign(quantity=truth["quantity"].where(~by_run, _FINITE))
+        if by_run.any():
+            _check_votes(lines, truth[by_run])
+        parts.append(_joined(str(rule), lines, asked))
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if table.empty:
+        raise InvalidInputError(
+            "prediction and measurement share no (train_sigma, smooth_sigma, quantity, radius); predict at the "
+            "measured levels"
+        )
+    return table
+
+
+def _check_columns(measured: pd.DataFrame) -> None:
+    missing = [name for name in ("train_sigma", *_KEYS, "value", "lower", "upper") if name not in measured]
+    if missing:
+        raise InvalidInputError(
+            f"the measured table lacks {', '.join(missing)}; expected a tidy table of noiseaug grid"
+        )
+    if measured.empty:
+        raise InvalidInputError("the measured table has no rows of this split")
+
+
+def _is_run(measured: pd.DataFrame) -> Any:
+    """Which rows are what a run reports."""
+    runs = measured["quantity"] == "certified_accuracy"
+    return runs & measured["vote_failure_prob"].notna() if "vote_failure_prob" in measured else runs & False
+
+
+def _check_votes(predicted: pd.DataFrame, measured: pd.DataFrame) -> None:
+    """Whether the predicted run has the votes and the failure probability of the measured one."""
+    for name in ("votes", "vote_failure_prob"):
+        ours = set(predicted.loc[predicted["quantity"] == _FINITE, name].dropna().astype(float))
+        theirs = set(measured.loc[measured["smooth_sigma"] > 0, name].dropna().astype(float))
+        # without smoothing there is one vote, or none
+        if len(theirs) > 1 or (theirs and not theirs <= ours):
+            raise InvalidInputError(
+                f"measured with {name} {sorted(theirs)}, predicted with {sorted(ours)}; predict with the measured one"
+            )
+
+
+def _joined(rule: str, lines: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    known = lines["smooth_sigma"].notna().any()
+    keys = ["train_sigma", *(_KEYS if known else _KEYS[1:])]
+    truth = measured.groupby(["train_sigma", *_KEYS], dropna=False, as_index=False)[["value", "lower", "upper"]].mean()
+    own = lines[[*keys, "value", "plausible"]].rename(columns={"value": "predicted"})
+    table = own.merge(truth, on=keys)
+    table = table.rename(columns={"value": "measured", "lower": "measured_lower", "upper": "measured_upper"})
+    table["gap"] = table["predicted"] - table["measured"]
+    table["inside"] = (table["predicted"] >= table["measured_lower"]) & (table["predicted"] <= table["measured_upper"])
+    table["rule"] = rule
+    table["quantity"] = table["quantity"].replace(_FINITE, "certified_accuracy")
+    order = ["rule", *_KEYS, "train_sigma", "predicted", "measured", "measured_lower", "measured_upper", "gap"]
+    return table[[*order, "inside", "plausible"]].sort_values(["rule", *_KEYS, "train_sigma"], ignore_index=True)
+
+
+def gap_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Each curve over α in a row: how far the prediction is off, and what following it costs.
+
+    The predicted level is the plausible one closest to β where the prediction says which are plausible
+    (:mod:`noiseaug.bridge.choice`), else the one that is best; of equal ones the middle one. Regret is what the
+    measured curve loses at that level against its own best one, never negative. Where the measured best is chosen on
+    the inputs that it is measured on, regret is too large by what that choice gains by luck.
+
+    Args:
+        table: from :func:`overlay`.
+
+    Returns:
+        rule, smooth_sigma, quantity, radius, levels, mean_abs_gap, max_abs_gap, worst_train_sigma (where the gap is
+        largest), inside (share of levels), predicted_train_sigma, measured_train_sigma, regret, and
+        regret_of_equal_noise, that of the level closest to α = β.
+    """
+    import pandas as pd
+
+    rows = []
+    groups: Any = table.groupby(["rule", *_KEYS], dropna=False, sort=False)
+    for key, line in groups:
+        sign = -1.0 if key[2] == "risk" else 1.0
+        levels, truth = line["train_sigma"].to_numpy(), sign * line["measured"].to_numpy()
+        sizes = line["gap"].abs().to_numpy()
+        beta = float(key[1])
+        chosen = _predicted_level(line, sign, beta)
+        best = _middle_best(levels, truth)
+        row: dict[str, Any] = dict(zip(["rule", *_KEYS], key, strict=True))
+        row |= {"levels": len(line), "mean_abs_gap": float(sizes.mean()), "max_abs_gap": float(sizes.max())}
+        row |= {"worst_train_sigma": float(levels[sizes.argmax()]), "inside": float(line["inside"].mean())}
+        row |= {"predicted_train_sigma": chosen, "measured_train_sigma": best}
+        row["regret"] = float(truth.max() - truth[levels == chosen][0])
+        # the sorted levels: of two equally close ones the smaller
+        habit = truth[int(np.argmin(np.abs(levels - beta).round(_DIGITS)))] if np.isfinite(beta) else np.nan
+        row["regret_of_equal_noise"] = float(truth.max() - habit)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _predicted_level(line: pd.DataFrame, sign: float, beta: float) -> float:
+    levels, values = line["train_sigma"].to_numpy(), sign * line["predicted"].to_numpy()
+    if line["plausible"].notna().all() and np.isfinite(beta):
+        return recommended_level(levels, values, line["plausible"].astype(bool), beta)
+    return _middle_best(levels, values)
+
+
+def _middle_best(levels: np.ndarray, values: np.ndarray) -> float:
+    """The level with the largest value, the middle one of equals."""
+    ties = levels[values.round(_DIGITS) == values.round(_DIGITS).max()]
+    return float(ties[len(ties) // 2])

@@ -1,0 +1,143 @@
+"""Pictures of a bridge: measured solid with its band, predicted dashed on top."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_kernel", "draw_overlay", "draw_pair", "draw_runs"]
+
+_MOST_COLUMNS = 3
+
+
+def _panels(count: int) -> tuple[Any, list[Any]]:
+    """A figure with that many panels in use."""
+    from noiseaug.plotting import new_figure
+
+    columns = min(count, _MOST_COLUMNS)
+    figure, axes = new_figure(math.ceil(count / columns), columns)
+    flat = list(axes.ravel())
+    for spare in flat[count:]:
+        spare.set_visible(False)
+    return figure, flat[:count]
+
+
+def _curves(table: pd.DataFrame) -> list[tuple[tuple[str, float], pd.DataFrame]]:
+    """Risk and the certified accuracies at radii above 0, in this order, by radius."""
+    certified = (table["quantity"] == "certified_accuracy") & (table["radius"] > 0)
+    asked = table[(table["quantity"] == "risk") | certified]
+    parts: Any = asked.groupby(["quantity", "radius"], dropna=False)
+    return sorted(parts, key=lambda item: (item[0][0] != "risk", item[0][1]))
+
+
+def _title(quantity: str, radius: float) -> str:
+    return "risk" if quantity == "risk" else f"certified accuracy at r = {radius:g}"
+
+
+def draw_overlay(compared: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
+    """Predicted over measured: a panel for each quantity and radius, a colour for each β.
+
+    Args:
+        compared: rows of one rule from ``overlay``.
+        title: of the figure.
+        notes: lines below it.
+    """
+    from noiseaug.plotting import LABELS, colours, finish
+
+    parts = _curves(compared)
+    figure, panels = _panels(len(parts))
+    levels = sorted(compared["smooth_sigma"].unique())
+    tints = dict(zip(levels, colours("smooth_sigma", len(levels)), strict=True))
+    for axes, ((quantity, radius), part) in zip(panels, parts, strict=True):
+        for level, line in part.groupby("smooth_sigma"):
+            line = line.sort_values("train_sigma")
+            tint = tints[level]
+            axes.plot(line["train_sigma"], line["measured"], color=tint, lw=1.4, label=f"β = {level:g}")
+            axes.fill_between(
+                line["train_sigma"], line["measured_lower"], line["measured_upper"], color=tint, alpha=0.2, lw=0
+            )
+            axes.plot(line["train_sigma"], line["predicted"], color=tint, lw=1.2, ls="--")
+        axes.set_xlabel(LABELS["train_sigma"])
+        axes.set_title(_title(quantity, radius), fontsize=8)
+    panels[0].legend(frameon=False, fontsize=7)
+    return finish(figure, title, ["solid: measured, with its 95% interval over inputs; dashed: predicted", *notes])
+
+
+def draw_kernel(predicted: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
+    """The kernel rule alone: a panel for each quantity and radius, a line for each β.
+
+    Args:
+        predicted: from ``kernel_table``.
+        title: of the figure.
+        notes: lines below it.
+    """
+    from noiseaug.plotting import curves, finish
+
+    parts = _curves(predicted)
+    figure, panels = _panels(len(parts))
+    for axes, ((quantity, radius), part) in zip(panels, parts, strict=True):
+        curves(axes, part, "train_sigma", "smooth_sigma", symbol="β")
+        axes.set_title(_title(quantity, radius), fontsize=8)
+    panels[0].legend(frameon=False, fontsize=7)
+    return finish(figure, title, ["band: 95% over inputs", *notes])
+
+
+def draw_pair(table: pd.DataFrame, best: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
+    """Half-spaces: certified accuracy over α at each radius, closed form, count and trained linear model.
+
+    Args:
+        table: from ``pair_table`` and ``linear_table``.
+        best: from ``best_levels``.
+        title: of the figure.
+        notes: lines below it.
+    """
+    from noiseaug.plotting import LABELS, colours, finish, new_figure
+
+    figure, axes = new_figure(width=4.6, height=3.6)
+    panel = axes[0][0]
+    accuracies = table[table["quantity"] == "certified_accuracy"]
+    radii = sorted(accuracies["radius"].unique())
+    styles: dict[str, dict[str, Any]] = {
+        PREDICTED: {"ls": "--", "lw": 1.3},
+        ACTUAL: {"ls": "-", "lw": 1.3},
+        LINEAR: {"ls": "none", "marker": "x", "ms": 4},
+    }
+    for tint, radius in zip(colours("radius", len(radii)), radii, strict=True):
+        for rule, style in styles.items():
+            line = accuracies[(accuracies["radius"] == radius) & (accuracies["rule"] == rule)].sort_values(
+                "train_sigma"
+            )
+            label = f"r = {radius:g}" if rule == ACTUAL else None
+            panel.plot(line["train_sigma"], line["value"], color=tint, label=label, **style)
+        level = float(best.loc[best["radius"] == radius, "optimal_train_sigma"].iloc[0])
+        if level <= accuracies["train_sigma"].max():
+            panel.plot([level], [-0.02], marker="^", ms=5, color=tint, clip_on=False, ls="none")
+    panel.set_xlabel(LABELS["train_sigma"])
+    panel.set_ylabel(LABELS["certified_accuracy"])
+    panel.set_ylim(-0.02, 1.02)
+    panel.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    told = "dashed: closed form; solid: the same rule on test inputs; ×: logistic regression; ▲: the closed form's α(r)"
+    return finish(figure, title, [told, *notes])
+
+
+def draw_runs(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Measured curves of runs with what other votes predict.
+
+    Args:
+        tables: from ``log_overlays``.
+        title: of the figure.
+    """
+    from noiseaug.plotting import finish, new_figure
+    from noiseaug.report import plot_certified_accuracy
+
+    figure, axes = new_figure(width=4.6, height=3.4)
+    reference = {f"{name}, predicted": table.assign(value=table["predicted"]) for name, table in tables.items()}
+    plot_certified_accuracy(axes[0][0], tables, reference=reference)
+    return finish(figure, title, ["band: 95% over inputs; predicted from votes that the run did not see"])

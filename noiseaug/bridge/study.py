@@ -1,0 +1,240 @@
+"""One bridge from end to end: predictions, what they are laid over, and the gaps, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noiseaug import _validate
+from noiseaug.bridge._samples import flat, spread, training_part
+from noiseaug.bridge.compare import gap_table, overlay
+from noiseaug.bridge.kernel import KernelFamily, kernel_table, kernel_votes
+from noiseaug.bridge.runs import same_seed_trains, split_log, two_logs
+from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
+from noiseaug.errors import InvalidInputError
+from noiseaug.records import read_log
+from noiseaug.sources import DataSource
+from noiseaug.sweeps import distinct, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BridgeTables", "Levels", "levels_of_grid", "log_overlays", "read_grid", "run_bridge"]
+
+_MEASURED = "measured"
+_STEPS = 40  # of a curve over the radius
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Where to predict.
+
+    Attributes:
+        train_sigma: levels α ≥ 0.
+        smooth_sigma: levels β ≥ 0.
+        radii: ℓ₂ radii ≥ 0.
+        votes: for each input, of the kernel rule.
+        vote_failure_prob: failure probability of each certificate.
+    """
+
+    train_sigma: tuple[float, ...]
+    smooth_sigma: tuple[float, ...]
+    radii: tuple[float, ...]
+    votes: int = 100
+    vote_failure_prob: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("train_sigma", "smooth_sigma", "radii"):
+            levels = tuple(_validate.nonnegative(name, value) for value in getattr(self, name))
+            if not levels:
+                raise InvalidInputError(f"{name} is empty; expected at least one number")
+            object.__setattr__(self, name, tuple(distinct(name, levels)))
+        object.__setattr__(self, "votes", _validate.integer("votes", self.votes))
+        _validate.probability("vote_failure_prob", self.vote_failure_prob)
+
+
+def levels_of_grid(table: pd.DataFrame, split: str = "test") -> Levels:
+    """The levels at which a grid was measured.
+
+    Raises:
+        InvalidInputError: for a table without the columns, or with several numbers of votes.
+    """
+    missing = [name for name in ("train_sigma", "smooth_sigma", "quantity", "radius") if name not in table]
+    if missing:
+        raise InvalidInputError(f"the grid lacks {', '.join(missing)}; expected the table.csv of noiseaug grid")
+    rows = table[table["split"] == split] if "split" in table else table
+    if rows.empty:
+        raise InvalidInputError(f"the grid has no rows of the {split} split")
+    found: dict[str, Any] = {}
+    for name in ("train_sigma", "smooth_sigma"):
+        found[name] = tuple(sorted(float(value) for value in rows[name].dropna().unique()))
+    found["radii"] = tuple(sorted(float(value) for value in rows["radius"].dropna().unique())) or (0.0,)
+    for name in ("votes", "vote_failure_prob"):
+        values = rows.loc[rows["smooth_sigma"] > 0, name].dropna().unique().tolist() if name in rows else []
+        if len(values) > 1:
+            raise InvalidInputError(f"the grid was measured with {name} {sorted(values)}; expected one number")
+        if len(values):
+            found[name] = int(values[0]) if name == "votes" else float(values[0])
+    return Levels(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class BridgeTables:
+    """What a bridge found.
+
+    Attributes:
+        predicted: tidy rows of the kernel rule and, for two classes, of the closed form, its count on test inputs and
+            the trained linear model.
+        compared: every predicted value beside the measured one (:func:`~noiseaug.bridge.overlay`), with the column
+            ``against``.
+        gaps: a row for each curve (:func:`~noiseaug.bridge.gap_table`), with ``against``.
+        best: α(r) of the closed form beside the best levels on test inputs; None but for two classes.
+        remarks: what a reader has to know.
+    """
+
+    predicted: pd.DataFrame
+    compared: pd.DataFrame | None
+    gaps: pd.DataFrame | None
+    best: pd.DataFrame | None
+    remarks: tuple[str, ...]
+
+
+def run_bridge(
+    data: DataSource,
+    levels: Levels,
+    *,
+    measured: pd.DataFrame | None = None,
+    split: str = "test",
+    images: int | None = 200,
+    points: int | None = 10_000,
+    components: int | None = None,
+    linear: bool = True,
+    copies: int = 10,
+    seed: int = 0,
+    progress: bool = False,
+) -> BridgeTables:
+    """Predicts from the data alone and compares.
+
+    Args:
+        data: with training inputs.
+        levels: where.
+        measured: the table of a grid on the same data.
+        split: of that table.
+        images: test inputs of the kernel rule, every k-th one; all where None. The half-spaces are counted on all.
+        points: training inputs of the kernel rule and the linear model, a random part; all where None. The surrogate
+            takes all.
+        components: principal components that the surrogate keeps; all by default.
+        linear: whether to train logistic regression beside the surrogate.
+        copies: noisy copies of each of its training inputs.
+        seed: of parts and noise.
+        progress: show bars on standard error.
+
+    Raises:
+        InvalidInputError: for data without training inputs, and as the parts do.
+    """
+    import pandas as pd
+
+    x, y = training_part(data, points, seed)
+    family = KernelFamily(x, y, levels.train_sigma)
+    rows = spread(len(data.x), images)
+    inputs, labels = flat(data.x[rows]), data.y[rows]
+    options: dict[str, Any] = {"votes": levels.votes, "seed": seed, "indices": rows.tolist(), "progress": progress}
+    results = [kernel_votes(family, inputs, labels, smooth_sigma=level, **options) for level in levels.smooth_sigma]
+    predicted = kernel_table(
+        results, levels.radii, task=data.name, vote_failure_prob=levels.vote_failure_prob, seed=seed
+    )
+    remarks = [f"kernel rule: {len(x)} training inputs, {len(rows)} test inputs, {levels.votes} votes each"]
+    compared = [] if measured is None else [overlay(predicted, measured, split=split).assign(against=_MEASURED)]
+    best = None
+    if family.num_classes == 2:
+        part = replace(data, train_x=x, train_y=y)
+        pair, best, inner, remark = _two_classes(data, part, levels, components, copies if linear else 0, seed)
+        predicted = pd.concat([predicted, pair], ignore_index=True)
+        compared += inner
+        remarks.append(remark)
+    else:
+        remarks.append(f"Gaussian surrogates are of two classes; choose two, as in {data.name.split(':')[0]}:3,8")
+    whole = pd.concat(compared, ignore_index=True) if compared else None
+    return BridgeTables(predicted, whole, _gaps(whole), best, tuple(remarks))
+
+
+def _gaps(compared: pd.DataFrame | None) -> pd.DataFrame | None:
+    """A row for each curve and what it is laid over."""
+    import pandas as pd
+
+    if compared is None:
+        return None
+    tables = [gap_table(part).assign(against=name) for name, part in compared.groupby("against", sort=False)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _two_classes(
+    data: DataSource, part: DataSource, levels: Levels, components: int | None, copies: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame, list[pd.DataFrame], str]:
+    """Rows of the half-spaces, their best levels, the closed form laid over the other two, and a remark."""
+    import pandas as pd
+
+    whole_x, whole_y = training_part(data, None, seed)
+    surrogate = fit_surrogate(whole_x, whole_y, components=components)
+    table = pair_table(surrogate, data.x, data.y, train_sigma=levels.train_sigma, radii=levels.radii, task=data.name)
+    if copies:
+        trained = linear_table(part, train_sigma=levels.train_sigma, radii=levels.radii, copies=copies, seed=seed)
+        table = pd.concat([table, trained], ignore_index=True)
+    closed = table[table["rule"] == PREDICTED]
+    inner = [
+        overlay(closed, table[table["rule"] == rule]).assign(against=rule)
+        for rule in ((ACTUAL, LINEAR) if copies else (ACTUAL,))
+    ]
+    added = f", {surrogate.shrinkage:.2g} added to each variance" if surrogate.shrinkage else ""
+    remark = f"Gaussian surrogate: {surrogate.inputs} training inputs, {surrogate.pair.dim} principal axes{added}"
+    return table, best_levels(surrogate, table, levels.radii), inner, remark
+
+
+def log_overlays(paths: Sequence[Path], radii: Sequence[float] | None = None) -> dict[str, pd.DataFrame]:
+    """Measured curves of certification logs with their predictions from other votes.
+
+    Of two logs of one classifier with different seeds the longer one predicts the other; a log alone is split.
+
+    Args:
+        paths: logs of noiseaug certify.
+        radii: ℓ₂ radii; by default 41 from 0 to the largest that any log certified.
+
+    Returns:
+        Tables of :func:`~noiseaug.bridge.split_log` by the name of the log that is predicted.
+
+    Raises:
+        InvalidInputError: as the parts do, and for more than two logs of one classifier.
+    """
+    groups: dict[str, list[tuple[str, tuple[dict[str, Any], pd.DataFrame]]]] = {}
+    for path in paths:
+        description, frame = read_log(path)
+        groups.setdefault(_subject(description), []).append((path.name, (description, frame)))
+    if radii is None:
+        top = max((float(log[1]["radius"].max()) for members in groups.values() for _, log in members), default=0.0)
+        radii = [top * step / _STEPS for step in range(_STEPS + 1)]
+    tables: dict[str, pd.DataFrame] = {}
+    for members in groups.values():
+        if len(members) > 2:
+            raise InvalidInputError(f"{len(members)} logs are of one classifier; give one, or two with different seeds")
+        # the longer run predicts the other
+        name, log = min(reversed(members), key=lambda member: int(member[1][0].get("n", 0)))
+        table = two_logs(members[0][1], members[1][1], radii) if len(members) == 2 else split_log(log, radii, name)
+        tables[name if name not in tables else f"{name} ({len(tables) + 1})"] = table
+    return tables
+
+
+def _subject(description: Mapping[str, Any]) -> str:
+    """What a log is of: everything but its votes and its inputs."""
+    names = ("data", "classifier", "weights", "train_sigma", "copies", "smooth_sigma", "noise", "precision")
+    seed = description.get("seed") if same_seed_trains(description) else None
+    return repr([seed, *(description.get(name) for name in names)])
+
+
+def read_grid(path: Path) -> pd.DataFrame:
+    """The table of a grid: the file, or the table.csv in its directory."""
+    file = path / "table.csv" if path.is_dir() else path
+    if not file.is_file():
+        raise InvalidInputError(f"no file {file}; expected the table.csv of noiseaug grid")
+    return read_table(file)
