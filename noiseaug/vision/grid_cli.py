@@ -88,6 +88,7 @@ def grid(
     from noiseaug.vision._options import levels, need_torch, parameters
 
     need_torch()
+    from noiseaug.vision._allocator import keep_pages
     from noiseaug.vision.grid import GridSpec, run_grid
 
     asked = {
@@ -117,6 +118,7 @@ def grid(
         init_from_clean=init_from_clean,
         precision=precision,
     )
+    keep_pages()
     run_grid(
         spec,
         out,
