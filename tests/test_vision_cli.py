@@ -215,6 +215,19 @@ def test_digits_need_no_files():
         (["train", "--out", "x", "--train-sigma", 0.5, "--data", "imagenet"], "digits, mnist"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--data", "nothing.npz"], "nothing.npz"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--set", "copies"], "expected name=value"),
+        (["train", "--out", "x", "--train-sigma", 0.5, "--set", "copies=2", "--set", "copies=3"], "copies twice"),
+        (["train", "--out", "x", "--train-sigma", 0.5, "--step-epochs", 3], "belong to --schedule step"),
+        (["train", "--out", "x", "--train-sigma", 0.5, "--fresh-head"], "a fresh head replaces the last layer"),
+        (["train", "--out", "x", "--train-sigma", 0.5, "--pseudo-weight", 2], "there is no teacher"),
+        (["train", "--out", "x", "--train-sigma", 0.5, "--device", "meta"], "device meta cannot be used"),
+        (["attack", "logistic", "--smooth-sigma", 1], "logistic is no network"),
+        (["certify", "--smooth-sigma", 1, "--out", "x", "--shard", "²/3"], "shard is"),
+        (
+            ["certify", "--smooth-sigma", 1, "--out", "x", "--normalisation", "centred"],
+            "leave out --device, --precision",
+        ),
+        (["certify", "--smooth-sigma", 1, "--out", "x", "--tsv", "no/x.tsv"], "no folder no for x.tsv"),
+        (["predict", "--smooth-sigma", 1, "--out", "no/x.csv"], "no folder no for x.csv"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--set", "copy=3"], "gaussian has no parameter copy; it takes"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--set", "copies=x"], "copies is 'x'"),
         (["train", "--out", "x", "--train-sigma", -1], "train_sigma is -1"),
@@ -272,14 +285,66 @@ def test_a_truncated_checkpoint(keep, run, tmp_path):
     assert "part.safetensors" in done.complaint
 
 
+def test_other_images_under_the_same_name_do_not_resume_a_log(tmp_path):
+    data, out, log = colours(tmp_path / "c.npz", 20), tmp_path / "run", tmp_path / "log.jsonl"
+    small = ["--epochs", 1, "--batch", 10, "--model", "linear"]
+    assert call_root("train", "--data", data, "--train-sigma", 0.1, *small, "--out", out).status == 0
+    command = ["certify", "--classifier", out, "--smooth-sigma", 0.1, "--n", 20, "--out", log]
+    assert call_root(*command).status == 0
+    arrays = dict(np.load(data))
+    arrays["x"] = arrays["x"][::-1]
+    np.savez(data, **arrays)
+    done = call_root(*command, "--resume")
+    assert done.status == 2
+    assert "its data_digest is" in done.complaint
+    done = call_root("attack", out, "--smooth-sigma", 0.1, "--log", log)
+    assert done.status == 2
+    assert "its data_digest is" in done.complaint
+
+
+def test_images_with_channels_last_are_certified_as_they_were_trained(tmp_path):
+    data, out, log = colours(tmp_path / "c.npz"), tmp_path / "run", tmp_path / "log.jsonl"
+    arrays = dict(np.load(data))
+    for key in ("x", "train_x"):
+        arrays[key] = arrays[key].transpose(0, 2, 3, 1)
+    np.savez(data, **arrays)
+    small = ["--epochs", 5, "--batch", 10, "--model", "linear", "--learning-rate", 0.01]
+    assert call_root("train", "--data", data, "--train-sigma", 0.1, *small, "--out", out).status == 0
+    assert json.loads((out / "run.json").read_text())["results"]["test_accuracy"] > 0.9
+    assert call_root("certify", "--classifier", out, "--smooth-sigma", 0.1, "--n", 50, "--out", log).status == 0
+    assert read_log(log)[1]["correct"].mean() > 0.9
+
+
+def test_a_log_is_not_overwritten_by_a_table(run, log, tmp_path):
+    copy = tmp_path / "log.jsonl"
+    copy.write_bytes(log.read_bytes())
+    for command in (["predict", "--classifier", run], ["attack", run]):
+        done = call_root(*command, "--smooth-sigma", 0.25, "--every", 100, "--out", copy)
+        assert done.status == 2
+        assert "holds the log of a certification" in done.complaint
+    assert copy.read_bytes() == log.read_bytes()
+
+
+def test_predictions_depend_on_the_index_alone(run):
+    rows = []
+    for every in (200, 100):
+        done = call_root("predict", "--classifier", run, "--smooth-sigma", 0.5, "--every", every, "--n", 100)
+        rows.append({line.split(",")[0]: line for line in done.out.splitlines()[1:]})
+    assert all(rows[1][index] == line for index, line in rows[0].items())
+
+
 def test_a_run_directory_of_another_description_is_left_alone(run):
     before = content(run)
     for more in ([], ["--resume"]):
         done = call_root("train", "--train-sigma", 0.5, "--epochs", 20, "--out", run, *more)
         assert done.status == 2
         assert "holds a run of another description" in done.complaint
+        assert "its objective.train_sigma is 0.25, not 0.5" in done.complaint
+    # a finished run is not done again, and kept with --resume
+    done = call_root(*TRAIN, "--out", run)
+    assert done.status == 2
+    assert "holds the finished run" in done.complaint
     assert content(run) == before
-    # a finished run is kept with --resume
     done = call_root(*TRAIN, "--out", run, "--resume")
     assert done.status == 0
     assert content(run) == before

@@ -15,12 +15,13 @@ from noiseaug import _validate
 from noiseaug.certificates import Cohen, Run, largest_radius
 from noiseaug.errors import InvalidInputError
 from noiseaug.sweeps import distinct
+from noiseaug.vision._inference import PRECISIONS
 from noiseaug.vision.data import ImageSet, load_images
 from noiseaug.vision.grid_tables import TEST, VALIDATION, Cell
 from noiseaug.vision.jobs import Job
 from noiseaug.vision.models import default_arch
 from noiseaug.vision.objectives import Objective, make_objective
-from noiseaug.vision.recipes import PRECISIONS, Recipe, default_recipe
+from noiseaug.vision.recipes import Recipe, default_recipe
 from noiseaug.votes import GaussianNoise, noisy_rows
 
 __all__ = ["GridModel", "GridPlan", "GridSpec", "parse_shard"]
@@ -87,7 +88,7 @@ class GridSpec:
             object.__setattr__(self, name, _validate.integer(name, getattr(self, name)))
         if self.validation is not None:
             object.__setattr__(self, "validation", _validate.integer("validation", self.validation))
-        _validate.choice("precision", self.precision, PRECISIONS)
+        _validate.choice("precision", self.precision, tuple(PRECISIONS))
         for level in self.smoothed:
             Cohen().check(Run(level, self.n, self.failure_prob))
         unknown = [name for name in self.training if name not in _TRAINING]

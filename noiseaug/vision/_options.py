@@ -30,14 +30,17 @@ def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
     """``["copies=4", "attack=pgd"]`` as a dictionary; numbers become numbers.
 
     Raises:
-        InvalidInputError: for a text without ``=``.
+        InvalidInputError: for a text without ``=``, and a name that is given twice.
     """
     found = {}
     for setting in settings or ():
         name, equals, value = setting.partition("=")
         if not equals:
             raise InvalidInputError(f"--set is {setting!r}; expected name=value, as in --set copies=4")
-        found[name.strip().replace("-", "_")] = _number(value.strip())
+        key = name.strip().replace("-", "_")
+        if key in found:
+            raise InvalidInputError(f"--set gives {key} twice")
+        found[key] = _number(value.strip())
     return found
 
 

@@ -295,9 +295,9 @@ class DeviceRows:
     """The noisy inputs of a stream by number, drawn on a device in single precision.
 
     Noise is cut into blocks of about a million values. A block is one call of torch's generator, seeded by a 64-bit
-    hash of the stream's key and of the block's number (two of a million blocks share it with probability 3e-8). So a
-    row depends on seed, index, law, smooth_sigma and purpose alone, on one kind of device; torch does not promise the
-    same numbers on another.
+    hash of the stream's key and of the block's number (two of a million blocks share it with probability 3e-8; not so
+    on a CPU, where torch keeps 32 bits of a seed and this class serves tests alone). So a row depends on seed, index,
+    law, smooth_sigma and purpose alone, on one kind of device; torch does not promise the same numbers on another.
 
     Attributes:
         dim: number of coordinates of a row.

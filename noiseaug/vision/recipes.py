@@ -9,11 +9,11 @@ from typing import Any
 
 from noiseaug import _validate
 from noiseaug.errors import InvalidInputError
+from noiseaug.vision._inference import PRECISIONS
 from noiseaug.vision.objectives import Objective, describe
 
-__all__ = ["OPTIMISERS", "PRECISIONS", "SCHEDULES", "Recipe", "default_recipe"]
+__all__ = ["OPTIMISERS", "SCHEDULES", "Recipe", "default_recipe"]
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 OPTIMISERS = ("sgd", "adam", "adadelta")
 _RATES = {"adam": 2e-3, "adadelta": 1.0}  # learning rates by default
 _RISE = 0.2  # share of a one-cycle schedule in which the learning rate grows
@@ -80,7 +80,7 @@ class Recipe:
                 raise InvalidInputError(f"{name} is {getattr(self, name):g}; expected a number in [0, 1)")
         _validate.choice("optimiser", self.optimiser, OPTIMISERS)
         _validate.choice("schedule", self.schedule, tuple(SCHEDULES))
-        _validate.choice("precision", self.precision, PRECISIONS)
+        _validate.choice("precision", self.precision, tuple(PRECISIONS))
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a time in epochs, which need not be whole."""
