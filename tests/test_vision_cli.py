@@ -125,6 +125,8 @@ def test_an_interrupted_training_says_how_to_go_on(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "--resume" in err.splitlines()[-1]
+    # the state is that of the interruption, not of the last save
+    assert torch.load(out / "state.pt", weights_only=True)["epoch"] >= 1
 
 
 def test_attack_beside_the_log(run, log, tmp_path):

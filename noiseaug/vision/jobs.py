@@ -6,12 +6,12 @@ and ``state.pt`` while the run is under way.
 
 from __future__ import annotations
 
-import csv
-import io
-import pickle
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,14 @@ import numpy as np
 import torch
 
 from noiseaug import _validate
-from noiseaug._files import naming, write_atomically
-from noiseaug._rundir import RunDirectory, State, read_record
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._batches import TrainingSet, key_of, to_floats
 from noiseaug.vision._device import as_device
+from noiseaug.vision._training_directory import TrainingDirectory
 from noiseaug.vision.checkpoints import (
     FILE_NAME,
     load_checkpoint,
     read_metadata,
-    save_checkpoint,
     weights_digest,
 )
 from noiseaug.vision.data import ImageSet
@@ -40,8 +38,6 @@ from noiseaug.vision.training import Trainer, accuracy, out_of_memory
 __all__ = ["MODEL_FILE", "Job", "run_job"]
 
 MODEL_FILE = FILE_NAME
-_STATE_FILE = "state.pt"
-_METRICS_FILE = "metrics.csv"
 _SAVE_SECONDS = 30.0  # between two saves in an epoch; what a kill may cost, with the steps until the next look
 _LOOK_STEPS = 16  # between two looks at the loss; each waits for the device
 
@@ -199,64 +195,6 @@ def _labels_of(teacher: Path, images: torch.Tensor, data: ImageSet, device: torc
     return torch.cat(parts).clone()
 
 
-class TrainingDirectory(RunDirectory):
-    """The directory of a training run."""
-
-    def __init__(self, path: Path, job: Job) -> None:
-        super().__init__(path, job.description(), results=(MODEL_FILE, _STATE_FILE, _METRICS_FILE))
-        self._begun = False
-
-    def check(self, resume: bool) -> State:
-        """As of any run; but a finished training is not done again for being asked for again.
-
-        Raises:
-            InvalidInputError: as there, and where it holds the finished run and ``resume`` was not asked for.
-        """
-        state = super().check(resume)
-        if state == "new" and read_record(self.path) is not None:
-            raise InvalidInputError(
-                f"{self.path} holds the finished run; add --resume to keep it, or choose another --out"
-            )
-        return state
-
-    def save(self, trainer: Trainer) -> None:
-        """Keeps all that is needed to go on from here."""
-        if not self._begun:
-            self._write_record("unfinished")
-            self._begun = True
-        content = io.BytesIO()
-        torch.save(trainer.state(), content)
-        write_atomically(self.path / _STATE_FILE, content.getvalue())
-
-    def take_up(self, trainer: Trainer) -> None:
-        """Puts an interrupted run where it was; one that was stopped before its first save begins anew."""
-        file = self.path / _STATE_FILE
-        self._begun = True
-        if not file.exists():
-            return
-        try:
-            trainer.restore(torch.load(file, map_location="cpu", weights_only=True))
-        except (RuntimeError, LookupError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InvalidInputError(f"{file} is damaged ({first}); remove {self.path} and train anew") from None
-
-    def write_metrics(self, rows: list[dict[str, float]]) -> None:
-        """The record of the epochs so far."""
-        text = io.StringIO()
-        table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        write_atomically(self.path / _METRICS_FILE, text.getvalue())
-
-    def finish(self, trainer: Trainer, metadata: dict[str, Any], results: dict[str, Any]) -> None:
-        """Writes the model and marks the run complete."""
-        self.write_metrics(trainer.rows)
-        with naming(self.path / MODEL_FILE):
-            save_checkpoint(self.path / MODEL_FILE, trainer.result, metadata)
-        self._write_record("complete", results=results, seconds=round(trainer.seconds, 3))
-        (self.path / _STATE_FILE).unlink(missing_ok=True)
-
-
 def run_job(
     job: Job,
     out: Path,
@@ -286,7 +224,7 @@ def run_job(
             not finite, or too little memory.
     """
     where = as_device(device)
-    directory = TrainingDirectory(out, job)
+    directory = TrainingDirectory(out, job.description())
     with directory.held(resume) as state:
         if state == "complete":
             return dict(read_metadata(out / MODEL_FILE).get("results", {}))
@@ -314,18 +252,25 @@ def _train(
     every = 0.5 if sys.stderr.isatty() else 10.0
     saved = time.monotonic()
     held_out = _held_out(job, trainer.device)
-    with tqdm(
-        total=job.recipe.epochs * images,
-        initial=done,
-        disable=not progress,
-        unit="image",
-        mininterval=every,
-        desc="train",
-    ) as bar:
+    with (
+        _interruption() as interrupted,
+        tqdm(
+            total=job.recipe.epochs * images,
+            initial=done,
+            disable=not progress,
+            unit="image",
+            mininterval=every,
+            desc="train",
+        ) as bar,
+    ):
 
         def after_step(trainer: Trainer, steps: int) -> None:
             nonlocal saved
             bar.update(images * trainer.batch // steps + trainer.epoch * images - bar.n)
+            if interrupted():
+                trainer.sums()  # nothing that is not finite is kept
+                directory.save(trainer)
+                raise KeyboardInterrupt
             if trainer.batch % _LOOK_STEPS:
                 return
             sums = trainer.sums()
@@ -350,9 +295,35 @@ def _train(
             directory.write_metrics(trainer.rows)
             if writer is not None:
                 writer(row)
+            if interrupted():
+                raise KeyboardInterrupt
             saved = time.monotonic()
 
         trainer.run(after_step, after_epoch)
+
+
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Whether an interruption was asked for: it waits for the end of the step, a second one does not.
+
+    An exception in the middle of a step could be lost in a callback, and would leave a state that cannot be kept.
+    """
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _held_out(job: Job, device: torch.device) -> tuple[torch.Tensor, torch.Tensor] | None:
