@@ -271,12 +271,17 @@ def _run(work: _Work, machine: _Machine, progress: bool) -> dict[Cell, pd.DataFr
 
     directory, plan = work.directory, work.directory.plan
     cells: dict[Cell, pd.DataFrame] = {}
+    total = work.total()
     with tqdm(
-        total=work.total(),
+        total=total,
         disable=not progress,
         mininterval=0.1 if sys.stderr.isatty() else 10.0,
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left",
     ) as bar:
+
+        def advance(seconds: float) -> None:
+            bar.update(min(seconds, total - bar.n))  # rounding must not carry it past its end
+
         for number, model in enumerate(work.models, start=1):
             where = f"model {number}/{len(work.models)} (α = {model.train_sigma:g}, seed {model.seed})"
             bar.set_description_str(f"{where}, training")
@@ -288,10 +293,10 @@ def _run(work: _Work, machine: _Machine, progress: bool) -> dict[Cell, pd.DataFr
                 device=machine.device,
                 resume=True,
             )
-            bar.update(seconds)
+            advance(seconds)
             if model in work.part:
                 bar.set_description_str(f"{where}, voting")
-                cells |= _vote(work, model, machine, bar.update)
+                cells |= _vote(work, model, machine, advance)
     return cells
 
 
