@@ -271,17 +271,12 @@ def _run(work: _Work, machine: _Machine, progress: bool) -> dict[Cell, pd.DataFr
 
     directory, plan = work.directory, work.directory.plan
     cells: dict[Cell, pd.DataFrame] = {}
-    total = work.total()
     with tqdm(
-        total=total,
+        total=work.total() * (1 + 1e-9),  # its parts, added up in another order, must not exceed it
         disable=not progress,
         mininterval=0.1 if sys.stderr.isatty() else 10.0,
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left",
     ) as bar:
-
-        def advance(seconds: float) -> None:
-            bar.update(min(seconds, total - bar.n))  # rounding must not carry it past its end
-
         for number, model in enumerate(work.models, start=1):
             where = f"model {number}/{len(work.models)} (α = {model.train_sigma:g}, seed {model.seed})"
             bar.set_description_str(f"{where}, training")
@@ -293,10 +288,10 @@ def _run(work: _Work, machine: _Machine, progress: bool) -> dict[Cell, pd.DataFr
                 device=machine.device,
                 resume=True,
             )
-            advance(seconds)
+            bar.update(seconds)
             if model in work.part:
                 bar.set_description_str(f"{where}, voting")
-                cells |= _vote(work, model, machine, advance)
+                cells |= _vote(work, model, machine, bar.update)
     return cells
 
 
