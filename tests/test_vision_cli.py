@@ -116,7 +116,9 @@ def test_a_killed_training_goes_on_exactly(run, tmp_path):
 
 def test_an_interrupted_training_says_how_to_go_on(tmp_path):
     out = tmp_path / "run"
-    with start("-c", PROGRAM, *TRAIN, "--epochs", 2000, "--out", out) as process:
+    # a shell's background job, and what it starts, ignores interruptions
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {PROGRAM}"
+    with start("-c", program, *TRAIN, "--epochs", 2000, "--out", out) as process:
         limit = time.monotonic() + 100
         while not (out / "metrics.csv").exists() and time.monotonic() < limit:
             time.sleep(0.01)

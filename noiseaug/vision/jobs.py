@@ -316,7 +316,8 @@ def _interruption() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    own = threading.current_thread() is threading.main_thread()  # signals are the main thread's
+    if not own or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
         yield lambda: False
         return
     before = signal.signal(signal.SIGINT, ask)
