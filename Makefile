@@ -46,7 +46,7 @@ test: $(STAMP) ## check style and types, then run all fast tests on two cores
 
 test-slow: $(STAMP) ## run the tests that are marked slow
 	@echo "==> The tests marked slow."
-	$(ONE_THREAD) $(PY) -m pytest -n 2 -m slow
+	$(ONE_THREAD) $(PY) -m pytest -n 2 -m slow --timeout 3600
 
 bench: $(STAMP) ## time noiseaug beside the obvious implementations
 	@echo "==> Benchmarks, one BLAS thread."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import numbers
 import os
 import signal
@@ -10,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
@@ -136,8 +137,23 @@ def _backend(dask: str | None) -> Iterator[None]:
     if not dask:
         raise InvalidInputError("the address of the Dask scheduler is empty; expected one like tcp://127.0.0.1:8786")
     try:
+        # in a thread: this one may have a running event loop, as notebooks do
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(asyncio.run, _knock(dask)).result()
         client = Client(dask, timeout=_DASK_PATIENCE)
     except Exception as error:  # each transport has its own errors
         raise InvalidInputError(f"no Dask scheduler answers at {dask}: {error}") from None
     with client, joblib.parallel_config(backend="dask"):
         yield
+
+
+async def _knock(address: str) -> None:
+    """Connects to a scheduler and leaves, or raises.
+
+    A ``Client`` whose construction fails closes itself when it is collected, in whichever thread that happens, and may
+    wait there for ever; so none is made where nothing answers.
+    """
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=_DASK_PATIENCE)
+    await comm.close()

@@ -7,7 +7,9 @@ import operator
 import os
 import re
 import signal
+import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,23 +19,39 @@ from noiseaug.synthetic.runs import run_study
 from tests.running import PATIENCE, ROOT, call, start
 from tests.test_study import tiny
 
-LOOPBACK = {
-    "n_workers": 2,
-    "threads_per_worker": 1,
-    "processes": True,
-    "host": "127.0.0.1",
-    "dashboard_address": "127.0.0.1:0",  # any free port: several clusters may run at a time
-}
+# A Dask scheduler on loopback with two worker processes, until standard input ends.
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as running:
+        print(running.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@contextmanager
+def dask_cluster():
+    """Yields the cluster's process and the address of its scheduler.
+
+    In a process of its own, which can be killed: closing a cluster waits for its parts, and waited for ever once.
+    """
+    pytest.importorskip("distributed")
+    with start("-c", CLUSTER, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Address of a Dask scheduler on loopback with two worker processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as running:
-        yield running.scheduler_address
+    """Address of a Dask scheduler."""
+    with dask_cluster() as (_, address):
+        yield address
 
 
 @pytest.mark.parametrize("jobs", [1, 2, -1])
@@ -134,14 +152,18 @@ def test_progress_counts_the_pieces(jobs, capsys):
 
 # A parent with two workers that are at work until they are ended.
 PARENT = f"""
-import os, signal, sys, time
+import os, pathlib, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job does not have
 sys.path.insert(0, {str(ROOT)!r})
 from noiseaug._parallel import run_all
 
+meeting = pathlib.Path(sys.argv[1])
+
 def work(piece):
     if piece < 2:
-        time.sleep(0.2)  # so that both workers take one
+        (meeting / str(os.getpid())).touch()
+        while len(list(meeting.iterdir())) < 2:  # so that both workers take one
+            time.sleep(0.02)
         return os.getpid()
     time.sleep(600)
 
@@ -170,8 +192,8 @@ def gone(process):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="looks at processes through /proc")
-def test_workers_end_with_a_killed_parent():
-    with start("-c", PARENT) as parent:
+def test_workers_end_with_a_killed_parent(tmp_path):
+    with start("-c", PARENT, tmp_path) as parent:
         workers = {int(parent.stdout.readline()) for _ in range(2)}
         assert not any(gone(worker) for worker in workers)
         parent.kill()
@@ -179,9 +201,9 @@ def test_workers_end_with_a_killed_parent():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals a process group")
-def test_an_interruption_is_answered_by_the_parent_alone():
+def test_an_interruption_is_answered_by_the_parent_alone(tmp_path):
     # as Ctrl-C in a terminal does: the signal goes to the parent and to its workers
-    with start("-c", PARENT, start_new_session=True) as parent:
+    with start("-c", PARENT, tmp_path, start_new_session=True) as parent:
         for _ in range(2):
             parent.stdout.readline()
         os.killpg(parent.pid, signal.SIGINT)
@@ -261,18 +283,16 @@ def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_lost_scheduler_keeps_the_finished_cells(tmp_path):
-    distributed = pytest.importorskip("distributed")
     out, cells = tmp_path / "run", tmp_path / "run" / "cells.jsonl"
     settings = ["--set", "train_sigma=0:0.6:30", "--set", "method=sampled", "--set", "n=20000", "--set", "dim=10"]
     command = ["run", "phase", "--fast", "--out", out, "--set", "smooth_sigma=0.25", *settings]
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as running:
-        address = running.scheduler_address
-        with start("-m", "noiseaug.synthetic", *command, "--dask", address) as process:
-            wait_until(lambda: cells.exists() and cells.read_bytes().count(b"\n") >= 2)
-            running.close()
-            _, err = process.communicate(timeout=PATIENCE)
+    with (
+        dask_cluster() as (running, address),
+        start("-m", "noiseaug.synthetic", *command, "--dask", address) as process,
+    ):
+        wait_until(lambda: cells.exists() and cells.read_bytes().count(b"\n") >= 2)
+        os.killpg(running.pid, signal.SIGKILL)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert err.splitlines()[-1] == f"error: the Dask scheduler at {address} was lost"
     assert cells.read_bytes().count(b"\n") >= 2
