@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug._levels import LEVELS, levels
+from noiseaug._options import Data, Root
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -16,16 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_LEVELS = "numbers separated by commas, or start:stop:count"
-
 _SHOWN = ["rule", "against", "smooth_sigma", "quantity", "radius", "mean_abs_gap", "max_abs_gap", "worst_train_sigma"]
 _SHOWN += ["predicted_train_sigma", "measured_train_sigma", "regret"]
 
-Data = Annotated[
-    str,
-    typer.Option("--data", help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file."),
-]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder of image sets; else $NOISEAUG_DATA, else a cache.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random parts and of noise.")]
 Points = Annotated[int, typer.Option("--points", help="Training inputs of the kernel rule, a random part of them.")]
 Images = Annotated[int, typer.Option("--images", help="Test inputs, about so many: every k-th one.")]
@@ -37,26 +32,12 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    """Levels from the command line."""
-    import numpy as np
-
-    parts = text.split(":")
-    try:
-        if len(parts) == 3:
-            found = np.linspace(float(parts[0]), float(parts[1]), int(parts[2]))
-            return tuple(float(f"{value:.12g}") for value in found)
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInputError(f"{name} are {text!r}; expected {_LEVELS}") from None
-
-
 def bridge(
     out: Annotated[Path, typer.Option("--out", help="Directory for tables and pictures.")],
     data: Data = "digits:3,8",
-    train_sigma: Annotated[str | None, typer.Option("--train-sigma", help=f"Training noise α: {_LEVELS}.")] = None,
-    smooth_sigma: Annotated[str | None, typer.Option("--smooth-sigma", help=f"Smoothing noise β: {_LEVELS}.")] = None,
-    radii: Annotated[str | None, typer.Option("--radii", help=f"ℓ₂ radii: {_LEVELS}.")] = None,
+    train_sigma: Annotated[str | None, typer.Option("--train-sigma", help=f"Training noise α: {LEVELS}.")] = None,
+    smooth_sigma: Annotated[str | None, typer.Option("--smooth-sigma", help=f"Smoothing noise β: {LEVELS}.")] = None,
+    radii: Annotated[str | None, typer.Option("--radii", help=f"ℓ₂ radii: {LEVELS}.")] = None,
     grid: Annotated[
         Path | None,
         typer.Option("--grid", help="What noiseaug grid measured: its directory or table.csv; gives levels."),
@@ -92,14 +73,16 @@ def bridge(
         raise InvalidInputError("a record is of a measurement; give --grid and --model with --record")
     measured = None if grid is None else read_grid(grid)
     standard = Levels(tuple(i / 10 for i in range(11)), (0.25, 0.5), (0.0, 0.25, 0.5))
-    levels = standard if measured is None else levels_of_grid(measured, split)
+    where = standard if measured is None else levels_of_grid(measured, split)
     given = {"train_sigma": train_sigma, "smooth_sigma": smooth_sigma, "radii": radii}
-    changed: dict[str, Any] = {name: _numbers(name, text) for name, text in given.items() if text is not None}
-    levels = replace(levels, **changed if votes is None else {**changed, "votes": votes})
+    changed: dict[str, Any] = {
+        name: levels(f"--{name.replace('_', '-')}", text) for name, text in given.items() if text is not None
+    }
+    where = replace(where, **changed if votes is None else {**changed, "votes": votes})
     curves = log_overlays(log) if log else {}
     tables = run_bridge(
         load_data(data, root),
-        levels,
+        where,
         measured=measured,
         split=split,
         images=images,
@@ -179,7 +162,7 @@ def advise(
     radius: Annotated[float, typer.Option("--radius", help="ℓ₂ radius that counts; 0 for accuracy.")] = 0.0,
     data: Data = "digits",
     train_sigma: Annotated[
-        str | None, typer.Option("--train-sigma", help=f"Levels to choose from: {_LEVELS}; 0, 0.2β … 2β by default.")
+        str | None, typer.Option("--train-sigma", help=f"Levels to choose from: {LEVELS}; 0, 0.2β … 2β by default.")
     ] = None,
     images: Images = 200,
     points: Points = 10_000,
@@ -202,7 +185,7 @@ def advise(
         load_data(data, root),
         smooth_sigma=smooth_sigma,
         radius=radius,
-        train_sigma=None if train_sigma is None else _numbers("train_sigma", train_sigma),
+        train_sigma=None if train_sigma is None else levels("--train-sigma", train_sigma),
         images=images,
         points=points,
         votes=votes,
@@ -224,7 +207,7 @@ def advise(
 def interference(
     out: Annotated[Path, typer.Option("--out", help="Directory for tables and the picture.")],
     data: Data = "digits",
-    sigmas: Annotated[str, typer.Option("--sigma", help=f"Noise levels, α or β: {_LEVELS}.")] = "0.25,0.5,1",
+    sigmas: Annotated[str, typer.Option("--sigma", help=f"Noise levels, α or β: {LEVELS}.")] = "0.25,0.5,1",
     pairs: Annotated[bool, typer.Option("--pairs", help="Print every pair of classes too.")] = False,
     points: Annotated[int, typer.Option("--points", help="Training inputs to search, a random part.")] = 10_000,
     images: Annotated[int, typer.Option("--images", help="Of those, how many to ask for.")] = 1000,
@@ -236,15 +219,15 @@ def interference(
     from noiseaug.interference import draw_interference, noise_table, pair_distances, study
     from noiseaug.sources import load_data
 
-    found = study(load_data(data, root), points=points, inputs=images, sigmas=_numbers("sigma", sigmas), seed=seed)
-    levels, distances = noise_table(found), pair_distances(found)
+    found = study(load_data(data, root), points=points, inputs=images, sigmas=levels("--sigma", sigmas), seed=seed)
+    reach, distances = noise_table(found), pair_distances(found)
     size = f"{len(found.labels)} inputs among {found.points} training inputs, d = {found.dim}"
     print(size)
-    _show(levels)
+    _show(reach)
     if pairs:
         _show(distances)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "noise.csv", levels.to_csv(index=False))
+    write_atomically(out / "noise.csv", reach.to_csv(index=False))
     write_atomically(out / "pairs.csv", distances.to_csv(index=False))
     note = "D: distance to the nearest point. Two points D apart are confused by noise σ with probability Φ(−D/2σ)."
     save_figure(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug import _levels
+from noiseaug._options import Device, Normalisation, Root
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -51,18 +53,11 @@ Batch = Annotated[int | None, typer.Option("--batch", help="Noisy copies classif
 Every = Annotated[
     int | None, typer.Option("--every", help="Every k-th input only; by default all of up to 1000, else some 100.")
 ]
-Device = Annotated[str, typer.Option("--device", help="Where a network runs: cpu, cuda, cuda:1, …")]
 Precision = Annotated[
     str, typer.Option("--precision", help="Of a network: float32, bfloat16 or float16; another base classifier each.")
 ]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder of image sets; else $NOISEAUG_DATA, else a cache.")]
 Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]
 Radii = Annotated[str, typer.Option("--radii", help="Radii of the table, separated by commas.")]
-
-Normalisation = Annotated[
-    str | None,
-    typer.Option("--normalisation", help="standardised or centred: of a published checkpoint that does not tell."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -106,10 +101,8 @@ def _selection(data: Any, every: int | None, shard: str | None) -> tuple[Any, in
     indices = np.arange(count)[:: _validate.integer("every", every)]
     if shard is None:
         return indices, every
-    number, slash, total = shard.partition("/")
-    if not (slash and number.isdecimal() and total.isdecimal() and int(number) < int(total)):
-        raise InvalidInputError(f"shard is {shard!r}; expected i/k with 0 ≤ i < k")
-    return indices[int(number) :: int(total)], every
+    number, total = _levels.shard(shard)
+    return indices[number::total], every
 
 
 def certify(

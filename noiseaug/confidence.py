@@ -131,7 +131,14 @@ def log_wealth(successes: ArrayLike, trials: ArrayLike, threshold: float) -> Flo
 def majority_p_value(first: ArrayLike, second: ArrayLike) -> FloatArray:
     """Two-sided exact p-value of "both classes are equally likely" from the two counts (Cohen et al.'s PREDICT)."""
     top, rest = np.maximum(first, second), np.minimum(first, second)
-    top, total = np.asarray(top, dtype=float), np.asarray(top, dtype=float) + np.asarray(rest, dtype=float)
-    # P(Bin(n, ½) ≥ top) on both sides; a tie has p-value 1
-    tail = special.betainc(np.maximum(top, 1), total - top + 1, 0.5)
-    return np.where(2 * top == total, 1.0, np.minimum(2 * tail * (1 + _STEP), 1.0))
+    # the tail on both sides; a tie has p-value 1
+    return np.where(top == rest, 1.0, np.minimum(2 * sign_test_p_value(top, rest) * (1 + _STEP), 1.0))
+
+
+def sign_test_p_value(wins: ArrayLike, losses: ArrayLike) -> FloatArray:
+    """One-sided exact p-value P(Bin(wins + losses, ½) ≥ wins) of "a win is no likelier than a loss".
+
+    Of paired outcomes that differ it is McNemar's (1947) test in its exact form.
+    """
+    won, lost = np.asarray(wins, dtype=float), np.asarray(losses, dtype=float)
+    return np.where(won > 0, special.betainc(np.maximum(won, 1), lost + 1, 0.5), 1.0)

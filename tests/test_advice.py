@@ -321,7 +321,7 @@ def test_interference_command(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["advise", "--smooth-sigma", 0.5, "--train-sigma", "0;1"], "train_sigma are '0;1'"),
+        (["advise", "--smooth-sigma", 0.5, "--train-sigma", "0;1"], "--train-sigma is '0;1'"),
         (["advise", "--smooth-sigma", -1], "smooth_sigma is -1"),
         (["advise", "--smooth-sigma", 0.5, "--record", "nowhere.csv"], "nowhere.csv"),
         (["advise", "--smooth-sigma", 0.5, "--data", "letters"], "data is 'letters'"),

@@ -610,7 +610,7 @@ def test_the_command_predicts_logs(tmp_path, half_space_logs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--train-sigma", "a,b"], "train_sigma are 'a,b'; expected numbers"),
+        (["--train-sigma", "a,b"], "--train-sigma is 'a,b'; expected numbers"),
         (["--train-sigma", "0,0"], "train_sigma holds 0.0 more than once"),
         (["--radii", "-1"], "radii is -1; expected a number of at least 0"),
         (["--grid", "nowhere"], "no file nowhere"),

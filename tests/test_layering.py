@@ -16,7 +16,8 @@ from tests.running import ROOT, python
 ORDER = (
     ("errors",),
     ("_numerics", "estimates", "_files"),
-    ("_validate", "_rundir"),
+    ("_validate", "_rundir", "_options"),
+    ("_levels",),
     ("_noncentral", "_levelset", "_lattice", "confidence", "_parallel", "_noise", "_decimals", "_adapters"),
     ("_measures", "_majority", "laws", "certificates", "_outcome"),
     ("_regression", "_logfile", "_tsv"),

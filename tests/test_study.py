@@ -10,10 +10,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from noiseaug import InvalidInputError, sweep, tasks
+from noiseaug._levels import steps
 from noiseaug.sweeps import Grid
 from noiseaug.synthetic.presets import PRESETS
 from noiseaug.synthetic.runs import run_study
-from noiseaug.synthetic.study import TASKS, Part, Study, read_toml, steps
+from noiseaug.synthetic.study import TASKS, Part, Study, read_toml
 
 FILE = """
 name = "two-families"

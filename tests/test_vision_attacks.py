@@ -22,6 +22,7 @@ from noiseaug.vision.attacks import ATTACKS, DDN, PGD, draw_noise, log_odds, noi
 from noiseaug.vision.engine import TorchBase  # noqa: E402
 from noiseaug.vision.robustness import attack_frame, attack_summary  # noqa: E402
 from noiseaug.vision.smoothed import SmoothedModule  # noqa: E402
+from tests.networks import Camera  # noqa: E402
 
 nn = torch.nn
 DIM = 16
@@ -54,16 +55,6 @@ def at_distance(*distances, dtype=torch.float64):
 def smooth_model(classes=4, dim=6, dtype=torch.float64, seed=1):
     torch.manual_seed(seed)
     return nn.Sequential(nn.Flatten(), nn.Linear(dim, 8), nn.Tanh(), nn.Linear(8, classes)).to(dtype)
-
-
-class Camera(nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.batches = model, []
-
-    def forward(self, x):
-        self.batches.append(x.detach().clone(memory_format=torch.preserve_format))
-        return self.model(x)
 
 
 # --- the direction

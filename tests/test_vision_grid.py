@@ -13,6 +13,7 @@ import torch
 import typer
 from scipy import stats
 
+from noiseaug._levels import levels
 from noiseaug.certificates import Run, largest_radius
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
@@ -20,7 +21,7 @@ from noiseaug.sweeps import COLUMNS, VOTE_COLUMNS, read_table
 from noiseaug.vision import _grid_votes, grid_cli, grid_tables
 from noiseaug.vision import grid as grids
 from noiseaug.vision._grid_pictures import draw, read_reference
-from noiseaug.vision._options import levels, parameters
+from noiseaug.vision._options import parameters
 from noiseaug.vision.checkpoints import load_checkpoint, weights_digest
 from noiseaug.vision.data import load_images
 from noiseaug.vision.grid import GridPlan, GridSpec, run_grid

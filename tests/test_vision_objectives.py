@@ -26,6 +26,7 @@ from noiseaug.vision.objectives import (  # noqa: E402
     describe,
     make_objective,
 )
+from tests.networks import Camera  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional
 NAMES = list(OBJECTIVES)
@@ -70,18 +71,6 @@ class Fixed(nn.Module):
     def forward(self, x):
         assert len(x) == len(self.logits)
         return self.logits
-
-
-class Camera(nn.Module):
-    """Passes batches on and keeps what it saw."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.batches = model, []
-
-    def forward(self, x):
-        self.batches.append(x.detach().clone(memory_format=torch.preserve_format))
-        return self.model(x)
 
 
 # --- values by hand: two copies of one image, three classes

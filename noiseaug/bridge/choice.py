@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from noiseaug import _validate
+from noiseaug.confidence import sign_test_p_value
 from noiseaug.errors import InvalidInputError
 
 __all__ = ["plausible_levels", "recommended_level"]
@@ -33,10 +33,7 @@ def plausible_levels(hits: ArrayLike, failure_prob: float = 0.05) -> np.ndarray:
     # counts up to 2^24 are exact in float64 products
     ones = table.astype(float)
     wins = ones @ (1 - ones).T  # inputs that the row's level has right and the column's has not
-    odd = wins + wins.T
-    # P(Bin(odd, ½) ≥ wins)
-    p_values = np.where(wins > 0, special.betainc(np.maximum(wins, 1), odd - wins + 1, 0.5), 1.0)
-    return np.logical_not(np.any(p_values <= share, axis=0))
+    return np.logical_not(np.any(sign_test_p_value(wins, wins.T) <= share, axis=0))
 
 
 def recommended_level(train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float) -> float:

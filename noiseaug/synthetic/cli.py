@@ -157,7 +157,7 @@ def _run(
 
 def _parse_setting(text: str) -> tuple[str, list[Any]]:
     """KEY=V1,V2 or KEY=start:stop:num."""
-    from noiseaug.synthetic.study import steps
+    from noiseaug._levels import plain_value, steps
 
     key, equals, value = text.partition("=")
     if not equals or not key or not value:
@@ -169,16 +169,7 @@ def _parse_setting(text: str) -> tuple[str, list[Any]]:
         except ValueError:
             raise InvalidInputError(f"--set {text!r}: expected numbers in start:stop:num") from None
         return key, list(steps(f"--set {key}", start, stop, num))
-    return key, [_parse_value(part) for part in value.split(",")]
-
-
-def _parse_value(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text.lower(), text)
+    return key, [plain_value(part) for part in value.split(",")]
 
 
 def _report_study(lines: list[pd.DataFrame], root: Path, files: list[Path]) -> None:

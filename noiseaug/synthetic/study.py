@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from noiseaug import _validate, tasks
+from noiseaug._levels import steps
 from noiseaug.errors import InvalidInputError
 from noiseaug.sweeps import Cell, Grid, distinct
 from noiseaug.tasks import Task
 
-__all__ = ["TASKS", "Part", "Study", "read_toml", "steps"]
+__all__ = ["TASKS", "Part", "Study", "read_toml"]
 
 TASKS: dict[str, Callable[..., Task]] = {
     "GaussianPair": tasks.GaussianPair,
@@ -38,7 +39,6 @@ TASKS: dict[str, Callable[..., Task]] = {
 """What a study may name as its task: classes of ``noiseaug.tasks`` and their factories."""
 
 _GRID_FIELDS = tuple(f.name for f in fields(Grid))
-_MOST_STEPS = 100_000
 _OF_TASK = "task."
 _LIST_FIELDS = ("train_sigma", "smooth_sigma", "radii", "quantities", "rule", "method")
 
@@ -252,12 +252,3 @@ def _expand(key: str, value: Any) -> Any:
     if set(value) != {"start", "stop", "num"}:
         raise InvalidInputError(f"{key} is {dict(value)}; expected a list, or a table with start, stop and num")
     return list(steps(key, value["start"], value["stop"], value["num"]))
-
-
-def steps(name: str, start: Any, stop: Any, num: Any) -> tuple[float, ...]:
-    """Equal steps from ``start`` to ``stop``, rounded so that tables and file names read well."""
-    start, stop = _validate.number(f"{name}, start", start), _validate.number(f"{name}, stop", stop)
-    num = _validate.integer(f"{name}, num", num)
-    if num > _MOST_STEPS:
-        raise InvalidInputError(f"{name}, num is {num}; expected at most {_MOST_STEPS}")
-    return tuple(float(f"{value:.12g}") for value in np.linspace(start, stop, num))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from noiseaug import _validate
+from noiseaug import _levels, _validate
 from noiseaug.certificates import Cohen, Run, largest_radius
 from noiseaug.errors import InvalidInputError
 from noiseaug.sweeps import distinct
@@ -24,7 +24,7 @@ from noiseaug.vision.objectives import Objective, make_objective
 from noiseaug.vision.recipes import Recipe, default_recipe
 from noiseaug.votes import GaussianNoise, noisy_rows
 
-__all__ = ["GridModel", "GridPlan", "GridSpec", "parse_shard"]
+__all__ = ["GridModel", "GridPlan", "GridSpec"]
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 256
 _BATCH_COST = 8  # what a batch costs besides its images, in images
@@ -242,7 +242,7 @@ class GridPlan:
         """
         if shard is None:
             return self.models
-        number, total = parse_shard(shard)
+        number, total = _levels.shard(shard)
         bound = self.spec.init_from_clean
         units: list[list[GridModel]] = (
             [[model for model in self.models if model.seed == seed] for seed in self.spec.seeds]
@@ -280,15 +280,3 @@ class GridPlan:
         plain = {key: value for key, value in asdict(self.spec).items() if key != "radii"}
         digests = {"train_digest": self.train.digest, "test_digest": self.test.digest}
         return {"kind": "grid", **plain, "arch": self.arch, "validation": self.validation, **digests}
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``"i/k"`` as numbers, 0 ≤ i < k.
-
-    Raises:
-        InvalidInputError: for anything else.
-    """
-    number, slash, total = text.partition("/")
-    if not (slash and number.isdecimal() and total.isdecimal() and int(number) < int(total)):
-        raise InvalidInputError(f"shard is {text!r}; expected i/k with 0 ≤ i < k")
-    return int(number), int(total)

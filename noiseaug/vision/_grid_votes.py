@@ -118,6 +118,8 @@ def _unsmoothed(
     full = {**description, "smooth_sigma": 0.0, "n": 0, "n0": 1, "num_classes": count, "precision": base.precision}
     with RunLog.open(log, full, resume=True) as book:
         left = [i for i in range(len(images)) if int(indices[i]) not in book.finished]
+        if not left:
+            return book.frame()
         network = prepare(
             base.model,
             shape=base.shape,

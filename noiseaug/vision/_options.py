@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from noiseaug._levels import plain_value
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["levels", "need_torch", "parameters"]
-
-_MOST_LEVELS = 1000
+__all__ = ["need_torch", "parameters"]
 
 
 def need_torch() -> None:
@@ -40,39 +38,5 @@ def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
         key = name.strip().replace("-", "_")
         if key in found:
             raise InvalidInputError(f"--set gives {key} twice")
-        found[key] = _number(value.strip())
+        found[key] = plain_value(value.strip())
     return found
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def levels(option: str, text: str) -> tuple[float, ...]:
-    """Numbers: ``0,.1,.2``, or ``0:1:11`` for eleven equal steps from 0 to 1.
-
-    Args:
-        option: whose value it is, for the message.
-        text: the value.
-
-    Raises:
-        InvalidInputError: for anything else.
-    """
-    parts = text.split(":")
-    try:
-        if len(parts) == 1:
-            return tuple(float(part) for part in text.split(","))
-        start, stop, num = float(parts[0]), float(parts[1]), int(parts[2])
-        if len(parts) > 3 or not (2 <= num <= _MOST_LEVELS and math.isfinite(start) and math.isfinite(stop)):
-            raise ValueError
-    except (ValueError, IndexError):
-        raise InvalidInputError(
-            f"{option} is {text!r}; expected numbers as 0,.1,.2 or start:stop:num as 0:1:11"
-        ) from None
-    # rounded so that tables and file names read well
-    return tuple(float(f"{start + (stop - start) * i / (num - 1):.12g}") for i in range(num))

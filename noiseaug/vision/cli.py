@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noiseaug._options import Data, Device, Model, Normalisation, Optimiser, Root, Schedule
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._options import need_torch, parameters
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Root = Annotated[
-    Path | None,
-    typer.Option("--root", help="Folder of data sets in torchvision's layout; else $NOISEAUG_DATA, else a cache."),
-]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")]
 Resume = Annotated[bool, typer.Option("--resume", help="Take up an interrupted run, or keep a finished one.")]
 
 
@@ -33,14 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def train(
     out: Annotated[Path, typer.Option("--out", help="Directory of the run.")],
-    data: Annotated[
-        str,
-        typer.Option("--data", help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file."),
-    ] = "digits",
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="linear, mlp, lenet, cnn, resnet, resnet20, resnet110, or module:attribute."),
-    ] = None,
+    data: Data = "digits",
+    model: Model = None,
     objective: Annotated[
         str,
         typer.Option("--objective", help="clean, gaussian, smoothadv, adre, adreadv, stability, macer or consistency."),
@@ -59,7 +49,7 @@ def train(
         ),
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Images a step; 64 to 256 by default.")] = None,
-    optimiser: Annotated[str | None, typer.Option("--optimiser", help="sgd, adam or adadelta.")] = None,
+    optimiser: Optimiser = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Its largest value; by optimiser and data by default.")
     ] = None,
@@ -67,7 +57,7 @@ def train(
         float | None, typer.Option("--weight-decay", help="Of the weights; 5e-4 by default.")
     ] = None,
     momentum: Annotated[float | None, typer.Option("--momentum", help="Of sgd; 0.9 by default.")] = None,
-    schedule: Annotated[str | None, typer.Option("--schedule", help="one-cycle, step or constant.")] = None,
+    schedule: Schedule = None,
     step_epochs: Annotated[int | None, typer.Option("--step-epochs", help="Epochs between two steps.")] = None,
     step_factor: Annotated[float | None, typer.Option("--step-factor", help="What a step multiplies by.")] = None,
     clip: Annotated[float | None, typer.Option("--clip", help="Largest norm of the gradient; 0 for no limit.")] = None,
@@ -196,10 +186,7 @@ def attack(
     precision: Annotated[
         str, typer.Option("--precision", help="Of the voting: float32, bfloat16 or float16.")
     ] = "float32",
-    normalisation: Annotated[
-        str | None,
-        typer.Option("--normalisation", help="standardised or centred: of a published checkpoint that does not tell."),
-    ] = None,
+    normalisation: Normalisation = None,
     root: Root = None,
     out: Annotated[Path | None, typer.Option("--out", help="CSV file with a row an input and radius.")] = None,
 ) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from noiseaug._levels import LEVELS, levels
+from noiseaug._options import Data, Device, Model, Optimiser, Root, Schedule
 from noiseaug.errors import InvalidInputError
 
 __all__ = ["register"]
-
-_LEVELS = "0,.1,.2 or start:stop:num"
 
 
 def register(app: typer.Typer) -> None:
@@ -20,20 +20,14 @@ def register(app: typer.Typer) -> None:
 
 
 def grid(
-    train_sigma: Annotated[str, typer.Option("--train-sigma", help=f"Training noise levels α: {_LEVELS}.")],
+    train_sigma: Annotated[str, typer.Option("--train-sigma", help=f"Training noise levels α: {LEVELS}.")],
     smooth_sigma: Annotated[
-        str, typer.Option("--smooth-sigma", help=f"Smoothing noise levels β: {_LEVELS}; 0 for unsmoothed.")
+        str, typer.Option("--smooth-sigma", help=f"Smoothing noise levels β: {LEVELS}; 0 for unsmoothed.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Directory of the grid.")],
-    data: Annotated[
-        str,
-        typer.Option("--data", help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file."),
-    ] = "digits",
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="linear, mlp, lenet, cnn, resnet, resnet20, resnet110, or module:attribute."),
-    ] = None,
-    radii: Annotated[str, typer.Option("--radii", help=f"ℓ₂ radii of the certified accuracy: {_LEVELS}.")] = "0",
+    data: Data = "digits",
+    model: Model = None,
+    radii: Annotated[str, typer.Option("--radii", help=f"ℓ₂ radii of the certified accuracy: {LEVELS}.")] = "0",
     objective: Annotated[
         str, typer.Option("--objective", help="As in train; with gaussian, α = 0 is clean.")
     ] = "gaussian",
@@ -43,10 +37,10 @@ def grid(
     seeds: Annotated[str, typer.Option("--seeds", help="A model for each α and seed: 0,1,2.")] = "0",
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training set.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Images a training step.")] = None,
-    optimiser: Annotated[str | None, typer.Option("--optimiser", help="sgd, adam or adadelta.")] = None,
+    optimiser: Optimiser = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its largest value.")] = None,
     weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Of the weights.")] = None,
-    schedule: Annotated[str | None, typer.Option("--schedule", help="one-cycle, step or constant.")] = None,
+    schedule: Schedule = None,
     train_precision: Annotated[
         str | None, typer.Option("--train-precision", help="Of the training: float32, bfloat16 or float16.")
     ] = None,
@@ -76,16 +70,13 @@ def grid(
         typer.Option("--reference", help="CSV with train_sigma, smooth_sigma, risk, to lay over the picture."),
     ] = None,
     reference_name: Annotated[str, typer.Option("--reference-name", help="What to call it.")] = "Pal & Sulam 2023",
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")] = "cpu",
-    root: Annotated[
-        Path | None,
-        typer.Option("--root", help="Folder of data sets in torchvision's layout; else $NOISEAUG_DATA, else a cache."),
-    ] = None,
+    device: Device = "cpu",
+    root: Root = None,
     shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts of the models.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models and votes that are there.")] = False,
 ) -> None:
     """Train a model for every α, smooth each at every β; risk, certified accuracy, the best α and what it gains."""
-    from noiseaug.vision._options import levels, need_torch, parameters
+    from noiseaug.vision._options import need_torch, parameters
 
     need_torch()
     from noiseaug.vision._allocator import keep_pages

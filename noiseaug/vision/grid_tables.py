@@ -18,7 +18,7 @@ from noiseaug import _validate
 from noiseaug._numerics import FloatArray
 from noiseaug.certificates import Run, largest_radius
 from noiseaug.comparison import certified, check_labelled, earned_radii
-from noiseaug.confidence import binomial_interval, empirical_bernstein
+from noiseaug.confidence import binomial_interval, empirical_bernstein, sign_test_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.sweeps import to_frame
 
@@ -323,8 +323,7 @@ def _choice(measure: Measure, scores: FloatArray, failure_prob: float) -> tuple[
 
 def _mcnemar(differences: FloatArray) -> float:
     """One-sided exact p-value of "the first is no better" from differences of −1, 0 and 1 (McNemar 1947)."""
-    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    return float(stats.binom.sf(wins - 1, wins + losses, 0.5)) if wins else 1.0
+    return float(sign_test_p_value((differences > 0).sum(), (differences < 0).sum()))
 
 
 def _paired_t(differences: FloatArray) -> float:

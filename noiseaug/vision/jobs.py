@@ -25,7 +25,6 @@ from noiseaug.vision._batches import TrainingSet, key_of, to_floats
 from noiseaug.vision._device import as_device
 from noiseaug.vision._training_directory import TrainingDirectory
 from noiseaug.vision.checkpoints import (
-    FILE_NAME,
     load_checkpoint,
     read_metadata,
     weights_digest,
@@ -35,9 +34,8 @@ from noiseaug.vision.models import Classifier, build_model, replace_last_layer
 from noiseaug.vision.recipes import Recipe
 from noiseaug.vision.training import Trainer, accuracy, out_of_memory
 
-__all__ = ["MODEL_FILE", "Job", "run_job"]
+__all__ = ["Job", "run_job"]
 
-MODEL_FILE = FILE_NAME
 _SAVE_SECONDS = 30.0  # between two saves in an epoch; what a kill may cost, with the steps until the next look
 _LOOK_STEPS = 16  # between two looks at the loss; each waits for the device
 
@@ -227,7 +225,7 @@ def run_job(
     directory = TrainingDirectory(out, job.description())
     with directory.held(resume) as state:
         if state == "complete":
-            return dict(read_metadata(out / MODEL_FILE).get("results", {}))
+            return dict(read_metadata(out).get("results", {}))
         with out_of_memory(None):
             trainer = Trainer(job.recipe, job.training_set(where), job.first_model().to(where))
         if state == "unfinished":

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from noiseaug.synthetic.study import Study, steps
+from noiseaug._levels import steps
+from noiseaug.synthetic.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
