@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Device", "Model", "Normalisation", "Optimiser", "Root", "Schedule"]
+__all__ = ["Data", "Device", "Model", "Normalisation", "Optimiser", "Root", "Schedule", "StepEpochs", "StepFactor"]
 
 Data = Annotated[
     str,
@@ -28,3 +28,5 @@ Normalisation = Annotated[
 ]
 Optimiser = Annotated[str | None, typer.Option("--optimiser", help="sgd, adam or adadelta.")]
 Schedule = Annotated[str | None, typer.Option("--schedule", help="one-cycle, step or constant.")]
+StepEpochs = Annotated[int | None, typer.Option("--step-epochs", help="Epochs between two steps of the schedule.")]
+StepFactor = Annotated[float | None, typer.Option("--step-factor", help="What a step multiplies the learning rate by.")]

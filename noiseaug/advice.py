@@ -261,7 +261,8 @@ def _record_lines(record: pd.DataFrame) -> list[str]:
         off = (part["predicted_train_sigma"] - part["measured_train_sigma"]).abs()
         lines.append(
             f"  {data}, {model}: {len(part)} cases, |Δα| median {off.median():.3g}, largest {off.max():.3g}; "
-            f"regret median {part['regret'].median():.4f}, largest {part['regret'].max():.4f}"
+            f"regret median {part['regret'].median():.4f}, largest {part['regret'].max():.4f}; "
+            f"measured best α = {(part['measured_train_sigma'] / part['smooth_sigma']).median():.2g} β (median)"
         )
     return lines
 

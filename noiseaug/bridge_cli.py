@@ -178,8 +178,10 @@ def advise(
     from noiseaug._files import write_atomically
     from noiseaug.advice import advise as make_advice
     from noiseaug.advice import render_advice, track_record
+    from noiseaug.records import refuse_table
     from noiseaug.sources import load_data
 
+    refuse_table(out)
     known = track_record(record)
     advice = make_advice(
         load_data(data, root),

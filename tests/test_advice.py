@@ -178,6 +178,7 @@ def test_a_record_is_built_kept_and_quoted(tmp_path):
     advice = advise(mislabelled(), smooth_sigma=0.1, train_sigma=[0.1], **options())
     text = render_advice(advice, kept)
     assert "mnist, cnn: 2 cases, |Δα| median 0.15, largest 0.2; regret median 0.0300, largest 0.0400" in text
+    assert "measured best α = 1.1 β (median)" in text
     assert "no record" not in text
 
 
@@ -322,6 +323,7 @@ def test_interference_command(tmp_path):
     ("arguments", "message"),
     [
         (["advise", "--smooth-sigma", 0.5, "--train-sigma", "0;1"], "--train-sigma is '0;1'"),
+        (["advise", "--smooth-sigma", 0.5, "--out", "nowhere/curve.csv"], "no folder nowhere"),
         (["advise", "--smooth-sigma", -1], "smooth_sigma is -1"),
         (["advise", "--smooth-sigma", 0.5, "--record", "nowhere.csv"], "nowhere.csv"),
         (["advise", "--smooth-sigma", 0.5, "--data", "letters"], "data is 'letters'"),

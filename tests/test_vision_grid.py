@@ -545,6 +545,7 @@ def test_the_command(tmp_path, no_pictures):
         (["--shard", "2/2"], "expected i/k with 0 ≤ i < k"),
         (["--shard", "0/4"], "expected at most 3 shards of 3 models"),
         (["--vote-batch", 0], "vote_batch is 0"),
+        (["--step-epochs", 3], "belong to --schedule step"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(arguments, complaint, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 from noiseaug._levels import plain_value
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["need_torch", "parameters"]
+__all__ = ["need_step_schedule", "need_torch", "parameters"]
 
 
 def need_torch() -> None:
@@ -22,6 +22,12 @@ def need_torch() -> None:
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
         raise InvalidInputError(f"{' and '.join(missing)} not installed; pip install 'noiseaug[vision]'")
+
+
+def need_step_schedule(schedule: str | None, step_epochs: int | None, step_factor: float | None) -> None:
+    """Raises InvalidInputError where a step is described that the schedule does not have."""
+    if schedule != "step" and (step_epochs is not None or step_factor is not None):
+        raise InvalidInputError("--step-epochs and --step-factor belong to --schedule step")
 
 
 def parameters(settings: Sequence[str] | None) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noiseaug._options import Data, Device, Model, Normalisation, Optimiser, Root, Schedule
+from noiseaug._options import Data, Device, Model, Normalisation, Optimiser, Root, Schedule, StepEpochs, StepFactor
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision._options import need_torch, parameters
+from noiseaug.vision._options import need_step_schedule, need_torch, parameters
 
 if TYPE_CHECKING:
     from noiseaug.vision.data import Inventory
@@ -58,8 +58,8 @@ def train(
     ] = None,
     momentum: Annotated[float | None, typer.Option("--momentum", help="Of sgd; 0.9 by default.")] = None,
     schedule: Schedule = None,
-    step_epochs: Annotated[int | None, typer.Option("--step-epochs", help="Epochs between two steps.")] = None,
-    step_factor: Annotated[float | None, typer.Option("--step-factor", help="What a step multiplies by.")] = None,
+    step_epochs: StepEpochs = None,
+    step_factor: StepFactor = None,
     clip: Annotated[float | None, typer.Option("--clip", help="Largest norm of the gradient; 0 for no limit.")] = None,
     ema: Annotated[float | None, typer.Option("--ema", help="Decay of a moving average of the weights.")] = None,
     crop: Annotated[int | None, typer.Option("--crop", help="Pixels of random shifts; 0 for none.")] = None,
@@ -97,6 +97,7 @@ def train(
             raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
         train_sigma = 0.0
     # what needs no data is looked at before it
+    need_step_schedule(schedule, step_epochs, step_factor)
     loss = make_objective(objective, train_sigma, **parameters(settings))
     images = load_images(data, "train", root=root)
     recipe = default_recipe(
@@ -131,8 +132,6 @@ def train(
         init_from,
         fresh_head,
     )
-    if schedule != "step" and (step_epochs is not None or step_factor is not None):
-        raise InvalidInputError("--step-epochs and --step-factor belong to --schedule step")
     _announce(job)
     keep_pages()
     results = run_job(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noiseaug._levels import LEVELS, levels
-from noiseaug._options import Data, Device, Model, Optimiser, Root, Schedule
+from noiseaug._options import Data, Device, Model, Optimiser, Root, Schedule, StepEpochs, StepFactor
 from noiseaug.errors import InvalidInputError
 
 __all__ = ["register"]
@@ -41,6 +41,8 @@ def grid(
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its largest value.")] = None,
     weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Of the weights.")] = None,
     schedule: Schedule = None,
+    step_epochs: StepEpochs = None,
+    step_factor: StepFactor = None,
     train_precision: Annotated[
         str | None, typer.Option("--train-precision", help="Of the training: float32, bfloat16 or float16.")
     ] = None,
@@ -76,9 +78,10 @@ def grid(
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models and votes that are there.")] = False,
 ) -> None:
     """Train a model for every α, smooth each at every β; risk, certified accuracy, the best α and what it gains."""
-    from noiseaug.vision._options import need_torch, parameters
+    from noiseaug.vision._options import need_step_schedule, need_torch, parameters
 
     need_torch()
+    need_step_schedule(schedule, step_epochs, step_factor)
     from noiseaug.vision._allocator import keep_pages
     from noiseaug.vision.grid import GridSpec, run_grid
 
@@ -89,6 +92,8 @@ def grid(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "schedule": schedule,
+        "step_epochs": step_epochs,
+        "step_factor": step_factor,
         "precision": train_precision,
     }
     spec = GridSpec(
