@@ -1,9 +1,10 @@
 """How much training noise for a data set, a smoothing level and a radius: evidence before a network is trained.
 
-The evidence is the kernel rule of the training inputs (:mod:`noiseaug.bridge.kernel`), smoothed at β and counted at the
-radius, and for radii above 0 the Gaussian surrogates of all pairs of classes (:mod:`noiseaug.bridge.surrogate`), whose
-α(r) is best among all classifiers if the pair were Gaussian. Neither knows how a network generalises. How well such
-advice did where networks were trained afterwards is the track record, which comes with the package.
+The evidence is a rule that the training inputs alone make of every α, smoothed at β and counted at the radius:
+Gaussian classes (:mod:`noiseaug.bridge.quadratic`) or the kernel rule (:mod:`noiseaug.bridge.kernel`). For radii above
+0 there are also the Gaussian surrogates of all pairs of classes (:mod:`noiseaug.bridge.surrogate`), whose α(r) is best
+among all classifiers if the pair were Gaussian. None knows how a network generalises. How well such advice did where
+networks were trained afterwards is the track record, which comes with the package.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from noiseaug import _validate
 from noiseaug._files import write_atomically
 from noiseaug.bridge._samples import class_mask, flat, spread, training_part
 from noiseaug.bridge.choice import plausible_levels, recommended_level
-from noiseaug.bridge.kernel import KernelFamily, kernel_votes
+from noiseaug.bridge.prediction import RULES, make_family, rule_votes
 from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
 from noiseaug.errors import InvalidInputError
@@ -38,6 +39,7 @@ __all__ = ["RECORD_COLUMNS", "Advice", "add_to_record", "advise", "record_rows",
 RECORD_COLUMNS = (
     "data",
     "model",
+    "rule",
     "smooth_sigma",
     "radius",
     "predicted_train_sigma",
@@ -58,6 +60,7 @@ class Advice:
 
     Attributes:
         data: name of the data set.
+        rule: what predicted: ``quadratic`` or ``kernel``.
         smooth_sigma: β.
         radius: r.
         train_sigma: the recommended α: of the levels that the counts cannot tell from the best, the one closest to β.
@@ -69,12 +72,13 @@ class Advice:
             plausible.
         surrogates: first, second (classes), train_sigma (α(r); ∞ where no level is best), half_distance (of the means);
             empty at r = 0.
-        points: training inputs behind the kernel rule.
+        points: training inputs behind the rule.
         inputs: test inputs.
         votes: for each of them.
     """
 
     data: str
+    rule: str
     smooth_sigma: float
     radius: float
     train_sigma: float
@@ -98,6 +102,7 @@ def advise(
     images: int | None = 200,
     points: int | None = 10_000,
     votes: int | None = None,
+    rule: str = "quadratic",
     failure_prob: float = 0.05,
     seed: int = 0,
     progress: bool = False,
@@ -110,8 +115,9 @@ def advise(
         radius: r ≥ 0, in input units; at 0 the accuracy of the smoothed classifier counts.
         train_sigma: levels α to choose from; by default 0, 0.2β, …, 2β.
         images: test inputs, every k-th one.
-        points: training inputs of the kernel rule and the surrogates, a random part; all where None.
+        points: training inputs of the rule and the surrogates, a random part; all where None.
         votes: for each input; by default 100, more for radii that need them.
+        rule: what predicts: ``quadratic`` or ``kernel``.
         failure_prob: see :class:`Advice`.
         seed: of the part and the noise.
         progress: show a bar on standard error.
@@ -124,9 +130,9 @@ def advise(
         train_sigma = [float(f"{step * beta:.12g}") for step in _GRID]
     votes = _enough_votes(votes, radius / beta)
     x, y = training_part(data, points, seed)
-    family = KernelFamily(x, y, tuple(train_sigma))
+    family = make_family(rule, x, y, train_sigma)
     rows = spread(len(data.x), images)
-    result = kernel_votes(
+    result = rule_votes(
         family,
         flat(data.x[rows]),
         data.y[rows],
@@ -141,6 +147,7 @@ def advise(
     ties = curve.loc[curve["value"] == curve["value"].max(), "train_sigma"].to_numpy()
     return Advice(
         data=data.name,
+        rule=rule,
         smooth_sigma=beta,
         radius=radius,
         train_sigma=recommended_level(curve["train_sigma"], curve["value"], curve["plausible"], beta),
@@ -213,7 +220,7 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
     lines = [
         f"{advice.data}, β = {beta:g}, r = {advice.radius:g}: train with α = {advice.train_sigma:g}",
         "",
-        f"kernel rule of {advice.points} training inputs, {advice.inputs} test inputs × {advice.votes} votes:",
+        f"{advice.rule} rule of {advice.points} training inputs, {advice.inputs} test inputs × {advice.votes} votes:",
         f"  best α = {advice.best_train_sigma:g} ({what} {best:.3f}); with {share:g}% confidence the best is among "
         f"{advice.lower:g} … {advice.upper:g}",
         f"  recommended: of those the closest to β; predicted there {_value_at(advice, advice.train_sigma):.3f}",
@@ -225,7 +232,7 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
         lines.append(f"  {row.train_sigma:5.3g}       {row.value:.3f}   {row.lower:.3f} … {row.upper:.3f}{mark}")
     lines.append("  (· not told from the best, in paired tests on the same inputs)")
     if advice.lower == advice.curve["train_sigma"].min() and advice.upper == advice.curve["train_sigma"].max():
-        lines.append("  The kernel rule does not tell the levels apart; α = β is the custom, not a finding.")
+        lines.append(f"  The {advice.rule} rule does not tell the levels apart; α = β is the custom, not a finding.")
     if len(advice.surrogates):
         lines += ["", *_surrogate_lines(advice)]
     return "\n".join([*lines, "", *_record_lines(record)]) + "\n"
@@ -257,10 +264,11 @@ def _record_lines(record: pd.DataFrame) -> list[str]:
     if record.empty:
         return ["track record: no record yet"]
     lines = ["track record, such advice against trained models (regret: accuracy lost to the measured best α):"]
-    for (data, model), part in record.groupby(["data", "model"], sort=False):
+    for (data, model, rule), part in record.groupby(["data", "model", "rule"], sort=False):
         off = (part["predicted_train_sigma"] - part["measured_train_sigma"]).abs()
         lines.append(
-            f"  {data}, {model}: {len(part)} cases, |Δα| median {off.median():.3g}, largest {off.max():.3g}; "
+            f"  {data}, {model}, {rule} rule: {len(part)} cases, |Δα| median {off.median():.3g}, largest "
+            f"{off.max():.3g}; "
             f"regret median {part['regret'].median():.4f}, largest {part['regret'].max():.4f}; "
             f"measured best α = {(part['measured_train_sigma'] / part['smooth_sigma']).median():.2g} β (median)"
         )
@@ -288,7 +296,7 @@ def track_record(path: Path | str | None = None) -> pd.DataFrame:
     return frame
 
 
-def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str, rule: str = "kernel") -> pd.DataFrame:
+def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str) -> pd.DataFrame:
     """Rows of a record from the gaps between a prediction and a measurement.
 
     Args:
@@ -297,9 +305,8 @@ def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str, rule:
         data: name of the data set.
         model: what was trained.
         source: how it was measured: a file or a command.
-        rule: whose prediction.
     """
-    wanted = gaps[(gaps["rule"] == rule) & (gaps["smooth_sigma"] > 0)]
+    wanted = gaps[gaps["rule"].isin(RULES) & (gaps["smooth_sigma"] > 0)]
     risk = (wanted["quantity"] == "risk").to_numpy()
     rows = wanted[risk | ((wanted["quantity"] == "certified_accuracy") & (wanted["radius"] > 0)).to_numpy()]
     filled = rows.assign(radius=rows["radius"].fillna(0.0), data=data, model=model, source=source)
@@ -307,7 +314,7 @@ def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str, rule:
 
 
 def add_to_record(rows: pd.DataFrame, path: Path | str) -> pd.DataFrame:
-    """Adds rows to a record on disk; those of the same data, model, β, r and source are replaced.
+    """Adds rows to a record on disk; those of the same data, model, rule, β, r and source are replaced.
 
     Args:
         rows: from :func:`record_rows`.
@@ -326,7 +333,7 @@ def add_to_record(rows: pd.DataFrame, path: Path | str) -> pd.DataFrame:
     target = Path(path)
     old = track_record(target) if target.exists() else rows.iloc[:0]
     whole = rows if old.empty else pd.concat([old, rows], ignore_index=True)
-    key = ["data", "model", "smooth_sigma", "radius", "source"]
+    key = ["data", "model", "rule", "smooth_sigma", "radius", "source"]
     whole = whole.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
     write_atomically(target, whole.to_csv(index=False))
     return whole

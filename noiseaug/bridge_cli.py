@@ -22,7 +22,7 @@ _SHOWN = ["rule", "against", "smooth_sigma", "quantity", "radius", "mean_abs_gap
 _SHOWN += ["predicted_train_sigma", "measured_train_sigma", "regret"]
 
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random parts and of noise.")]
-Points = Annotated[int, typer.Option("--points", help="Training inputs of the kernel rule, a random part of them.")]
+Points = Annotated[int, typer.Option("--points", help="Training inputs of the kernel rule, a random part.")]
 Images = Annotated[int, typer.Option("--images", help="Test inputs, about so many: every k-th one.")]
 
 
@@ -51,12 +51,16 @@ def bridge(
     images: Images = 200,
     points: Points = 10_000,
     components: Annotated[
-        int | None, typer.Option("--components", help="Principal components of the Gaussian surrogate; all by default.")
+        int | None,
+        typer.Option(
+            "--components",
+            help="Principal components that Gaussians keep; all, but 200 of wide inputs by the quadratic rule.",
+        ),
     ] = None,
     linear: Annotated[bool, typer.Option(help="Train logistic regression beside the surrogate.")] = True,
     copies: Annotated[int, typer.Option("--copies", help="Noisy copies of its training inputs.")] = 10,
     record: Annotated[
-        Path | None, typer.Option("--record", help="Add the kernel rule's advice to this record.")
+        Path | None, typer.Option("--record", help="Add what advice would have cost to this record.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="What the grid trained, for the record.")] = None,
     seed: Seed = 0,
@@ -129,21 +133,25 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
     import pandas as pd
 
     from noiseaug._files import save_figure, write_atomically
-    from noiseaug.bridge.pictures import draw_kernel, draw_overlay, draw_pair, draw_runs
+    from noiseaug.bridge.pictures import draw_overlay, draw_pair, draw_predicted, draw_runs
+    from noiseaug.bridge.prediction import RULES
 
     out.mkdir(parents=True, exist_ok=True)
     named = {"predicted": tables.predicted, "compared": tables.compared, "gap": tables.gaps, "best": tables.best}
     if curves:
         named["runs"] = pd.concat([curve.assign(log=name) for name, curve in curves.items()], ignore_index=True)
-    kernel = tables.predicted[tables.predicted["rule"] == "kernel"]
-    figures = {"kernel": draw_kernel(kernel, f"{data}: the kernel rule of the training inputs", tables.remarks[:1])}
+    count = len(RULES)
+    figures = {}
+    for rule, remark in zip(RULES, tables.remarks[:count], strict=True):
+        lines = tables.predicted[tables.predicted["rule"] == rule]
+        figures[rule] = draw_predicted(lines, f"{data}: the {rule} rule of the training inputs", [remark])
     if tables.compared is not None:
-        over = tables.compared[(tables.compared["against"] == "measured") & (tables.compared["rule"] == "kernel")]
+        over = tables.compared[(tables.compared["against"] == "measured") & tables.compared["rule"].isin(RULES)]
         if not over.empty:
-            figures["overlay"] = draw_overlay(over, f"{data}: predicted over measured", tables.remarks[:1])
+            figures["overlay"] = draw_overlay(over, f"{data}: predicted over measured", tables.remarks[:count])
     if tables.best is not None:
-        half_spaces = tables.predicted[tables.predicted["rule"] != "kernel"]
-        figures["pair"] = draw_pair(half_spaces, tables.best, f"{data}: linear rules, any β", tables.remarks[1:])
+        half_spaces = tables.predicted[~tables.predicted["rule"].isin(RULES)]
+        figures["pair"] = draw_pair(half_spaces, tables.best, f"{data}: linear rules, any β", tables.remarks[count:])
     if curves:
         figures["runs"] = draw_runs(curves, f"{data}: runs and their predictions")
     written = []
@@ -167,6 +175,9 @@ def advise(
     images: Images = 200,
     points: Points = 10_000,
     votes: Annotated[int | None, typer.Option("--votes", help="Votes for each input; what the radius needs.")] = None,
+    rule: Annotated[
+        str, typer.Option("--rule", help="What predicts: quadratic (Gaussian classes) or kernel.")
+    ] = "quadratic",
     record: Annotated[
         Path | None, typer.Option("--record", help="Track record to quote; the package's by default.")
     ] = None,
@@ -191,6 +202,7 @@ def advise(
         images=images,
         points=points,
         votes=votes,
+        rule=rule,
         seed=seed,
         progress=True,
     )

@@ -39,7 +39,7 @@ def rare():
 
 
 def options(**more):
-    return {"radius": 0.0, "images": None, "votes": 50, **more}
+    return {"radius": 0.0, "images": None, "votes": 50, "rule": "kernel", **more}
 
 
 # --- advice
@@ -177,7 +177,9 @@ def test_a_record_is_built_kept_and_quoted(tmp_path):
     assert kept.loc[kept["model"] == "cnn", "regret"].tolist() == [0.02, 0.04]
     advice = advise(mislabelled(), smooth_sigma=0.1, train_sigma=[0.1], **options())
     text = render_advice(advice, kept)
-    assert "mnist, cnn: 2 cases, |Δα| median 0.15, largest 0.2; regret median 0.0300, largest 0.0400" in text
+    assert (
+        "mnist, cnn, kernel rule: 2 cases, |Δα| median 0.15, largest 0.2; regret median 0.0300, largest 0.0400" in text
+    )
     assert "measured best α = 1.1 β (median)" in text
     assert "no record" not in text
 
@@ -324,6 +326,7 @@ def test_interference_command(tmp_path):
     [
         (["advise", "--smooth-sigma", 0.5, "--train-sigma", "0;1"], "--train-sigma is '0;1'"),
         (["advise", "--smooth-sigma", 0.5, "--out", "nowhere/curve.csv"], "no folder nowhere"),
+        (["advise", "--smooth-sigma", 0.5, "--rule", "linear"], "rule is 'linear'; expected one of quadratic, kernel"),
         (["advise", "--smooth-sigma", -1], "smooth_sigma is -1"),
         (["advise", "--smooth-sigma", 0.5, "--record", "nowhere.csv"], "nowhere.csv"),
         (["advise", "--smooth-sigma", 0.5, "--data", "letters"], "data is 'letters'"),

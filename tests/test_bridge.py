@@ -15,24 +15,28 @@ from noiseaug import bridge_cli, risk
 from noiseaug.advice import record_rows, track_record
 from noiseaug.bridge import (
     KernelFamily,
-    KernelVotes,
+    QuadraticFamily,
+    RuleVotes,
     best_levels,
     fit_surrogate,
     gap_table,
     kernel,
-    kernel_table,
-    kernel_votes,
     linear_table,
     overlay,
     pair_table,
     plausible_levels,
     predict_run,
     predict_second_log,
+    prediction,
+    quadratic,
     recommended_level,
+    rule_table,
+    rule_votes,
     split_log,
     two_logs,
 )
 from noiseaug.bridge._samples import flat, training_part
+from noiseaug.bridge.prediction import make_family
 from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, run_bridge
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 from noiseaug.certificates import Run
@@ -102,25 +106,107 @@ def test_far_points_and_small_levels_do_not_underflow():
     np.testing.assert_array_equal(rule.predict([[40.0, 2.0], [-40.0, 2.0], [1.51, 9.0]]), [[1, 0, 1]] * 2)
 
 
+# --- Gaussian classes
+
+
+def test_quadratic_rules_are_bayes_rules_of_noised_gaussians(digits):
+    """Against densities of scipy in float64, in all coordinates and in the first principal ones."""
+    x, y = training_part(digits, None, 0)
+    rng = np.random.default_rng(1)
+    noisy = flat(digits.x[:100]) + 0.3 * rng.standard_normal((100, 64)).astype(np.float32)
+    axes = np.linalg.eigh(np.cov(x, rowvar=False))[1][:, -20:]
+    for components, rows, places in ((None, x, noisy), (20, x @ axes, noisy @ axes)):
+        found = QuadraticFamily(x, y, LEVELS[1:], components).predict(noisy)
+        for level, labels in zip(LEVELS[1:], found, strict=True):
+            scores = []
+            for label in range(10):
+                part = rows[y == label].astype(float)
+                law = stats.multivariate_normal(part.mean(axis=0), np.cov(part.T) + level**2 * np.eye(len(part.T)))
+                scores.append(np.log(len(part) / len(rows)) + law.logpdf(places))
+            first, second = np.sort(scores, axis=0)[[-1, -2]]
+            sure = first - second > 1e-2  # float32
+            assert sure.mean() > 0.95
+            np.testing.assert_array_equal(labels[sure], np.argmax(scores, axis=0)[sure])
+
+
+@pytest.mark.parametrize(("train_sigma", "boundary"), [(0, 1.35956), (0.5, 1.47211), (1, 1.74766), (2, 2.50334)])
+def test_worked_boundaries_of_gaussian_classes(train_sigma, boundary):
+    # docs/math.md 2.8: both means at 0, variances 1 and 4
+    points = np.array([[1.0], [-1.0], [2.0], [-2.0]]) / np.sqrt(2)
+    rule = QuadraticFamily(points, np.array([1, 1, 0, 0]), (train_sigma,))
+    assert rule.predict([[boundary - 1e-4], [boundary + 1e-4], [-boundary - 1e-4]])[0].tolist() == [1, 0, 0]
+
+
+def test_a_common_covariance_gives_the_half_space():
+    rng = np.random.default_rng(2)
+    pair = GaussianPair([0.5, 0.2], [-0.5, 0.0], covariance=[0.3, 0.1])
+    x, y = pair.sample(40_000, rng)
+    rule = QuadraticFamily(x, y, (0.0, 1.0))
+    places = rng.uniform(-1, 1, (2000, 2))
+    for level, labels in zip((0.0, 1.0), rule.predict(places), strict=True):
+        # 40 000 draws know the boundary to a percent
+        assert (labels != pair.augmented_region(level).contains(places)).mean() < 0.02
+
+
+def test_neither_blocks_nor_the_shrinkage_matter(digits, monkeypatch):
+    x, y = training_part(digits, 400, 0)
+    rule = QuadraticFamily(x, y, LEVELS)
+    noisy = flat(digits.x[:90])
+    expected = rule.predict(noisy)
+    monkeypatch.setattr(quadratic, "_BLOCK_FLOATS", 7 * 64)
+    np.testing.assert_array_equal(rule.predict(noisy), expected)
+    monkeypatch.setattr(quadratic, "_SHRINKAGE", 1e-7)
+    np.testing.assert_array_equal(QuadraticFamily(x, y, LEVELS[1:]).predict(noisy), expected[1:])
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "more", "message"),
+    [
+        ([[0.0], [1.0], [2.0]], [0, 0, 1], {}, "one training input alone"),
+        ([[0.0], [1.0]], [0, 2], {}, "each present"),
+        ([[0.0], [0.0], [1.0], [1.0]], [0, 0, 1, 1], {}, "needs a variance"),
+        ([[0.0], [1.0], [2.0], [1.0]], [0, 0, 1, 1], {"components": 0}, "components is 0"),
+        ([[0.0], [1.0], [2.0], [1.0]], [0, 0, 1, 1], {"train_sigma": ()}, "train_sigma is empty"),
+    ],
+)
+def test_gaussian_classes_refuse_bad_input(points, labels, more, message):
+    settings = {"train_sigma": (0.5,), **more}
+    with pytest.raises(InvalidInputError, match=message):
+        QuadraticFamily(points, np.array(labels), **settings).predict([[0.0]])
+
+
+def test_families_by_name(digits):
+    x, y = training_part(digits, 300, 0)
+    assert make_family("kernel", x, y, [0.5]).rule == "kernel"
+    wide = np.tile(x, 16)
+    assert make_family("quadratic", wide, y, [0.5]).remark == "quadratic rule of 300 training inputs, 200 axes"
+    assert make_family("quadratic", x, y, [0.5]).remark == "quadratic rule of 300 training inputs, 64 axes"
+    with pytest.raises(InvalidInputError, match="rule is 'linear'"):
+        make_family("linear", x, y, [0.5])
+
+
+# --- votes
+
+
 def test_votes_are_those_of_certification(family, digits, monkeypatch):
     """The same noise for the same seed and index, whatever the groups."""
     rows = [3, 50, 51, 400]
     x, y = flat(digits.x[rows]), digits.y[rows]
-    votes = kernel_votes(family, x, y, smooth_sigma=0.5, votes=60, seed=7, indices=rows)
+    votes = rule_votes(family, x, y, smooth_sigma=0.5, votes=60, seed=7, indices=rows)
     for level, counts in zip(LEVELS, votes.counts, strict=True):
         base = Predictor(rule_of(family, level).predict, None, 10)
         counter = VoteCounter(base, noise=GaussianNoise(0.5), seed=7)
         expected = [counter.stream(x[i], row, "estimation").take(60) for i, row in enumerate(rows)]
         np.testing.assert_array_equal(counts, expected)
-    monkeypatch.setattr(kernel, "_BLOCK_FLOATS", 1)
-    alone = kernel_votes(family, x, y, smooth_sigma=0.5, votes=60, seed=7, indices=rows)
+    monkeypatch.setattr(prediction, "_BLOCK_FLOATS", 1)
+    alone = rule_votes(family, x, y, smooth_sigma=0.5, votes=60, seed=7, indices=rows)
     np.testing.assert_array_equal(alone.counts, votes.counts)
 
 
 def test_votes_of_a_half_line():
     """One point a class: the boundary is at ½ for every α, so the share of votes at 0 is Φ(½/β)."""
     rule = KernelFamily([[0.0], [1.0]], np.array([1, 0]), (0.0, 0.7))
-    votes = kernel_votes(rule, [[0.0], [0.1]], [1, 1], smooth_sigma=0.5, votes=4000, seed=1)
+    votes = rule_votes(rule, [[0.0], [0.1]], [1, 1], smooth_sigma=0.5, votes=4000, seed=1)
     for level, i in itertools.product(range(2), range(2)):
         assert_frequency(int(votes.own[level, i]), 4000, special.ndtr((0.5 - 0.1 * i) / 0.5), FALSE_ALARM)
     assert votes.votes == 4000
@@ -134,12 +220,12 @@ def test_votes_of_a_half_line():
 
 def test_no_smoothing_asks_once(family, digits):
     x, y = flat(digits.x[:80]), digits.y[:80]
-    votes = kernel_votes(family, x, y, smooth_sigma=0)
+    votes = rule_votes(family, x, y, smooth_sigma=0)
     assert votes.votes == 1
     np.testing.assert_array_equal(votes.right(), family.predict(x) == y)
     assert not votes.reaches(0.1).any()
     assert not votes.certified(0.1, 1e-3).any()
-    table = kernel_table([votes], [0.0, 0.1], task="digits")
+    table = rule_table([votes], [0.0, 0.1], task="digits")
     assert table.loc[table["radius"] == 0.1, "value"].eq(0).all()
     assert table.loc[table["quantity"] == "acr", "value"].eq(0).all()
 
@@ -148,7 +234,7 @@ def votes_by_hand(own, smooth_sigma=0.5, votes=100):
     """Two classes, all of label 1."""
     own = np.atleast_2d(own)
     counts = np.stack([votes - own, own], axis=2)
-    return KernelVotes(tuple(range(len(own))), smooth_sigma, np.ones(own.shape[1], dtype=int), counts)
+    return RuleVotes(tuple(range(len(own))), smooth_sigma, np.ones(own.shape[1], dtype=int), counts, "kernel")
 
 
 def value(table, quantity, radius=None, level=0):
@@ -158,7 +244,7 @@ def value(table, quantity, radius=None, level=0):
 
 def test_table_of_known_votes():
     # a run of 100 votes at failure probability .001 needs 66 votes for r = 0 and 95 for r = β (docs/math.md 1.5)
-    table = kernel_table([votes_by_hand([40, 55, 66, 84, 85, 94, 95, 100])], [0.0, 0.5], task="hand")
+    table = rule_table([votes_by_hand([40, 55, 66, 84, 85, 94, 95, 100])], [0.0, 0.5], task="hand")
     assert value(table, "risk") == 1 / 8
     assert value(table, "certified_accuracy", 0.0) == 7 / 8
     assert value(table, "finite_sample_certified_accuracy", 0.0) == 6 / 8
@@ -174,21 +260,21 @@ def test_table_of_known_votes():
 
 
 def test_at_radius_0_most_votes_count_not_half_of_them():
-    votes = KernelVotes((0.1,), 0.5, np.array([2, 2]), np.array([[[30, 25, 45], [45, 25, 30]]]))
+    votes = RuleVotes((0.1,), 0.5, np.array([2, 2]), np.array([[[30, 25, 45], [45, 25, 30]]]), "kernel")
     assert votes.reaches(0).tolist() == [[True, False]]
     assert votes.reaches(0.1).tolist() == [[False, False]]
 
 
 def test_plausible_levels_of_risk_and_of_accuracy_are_the_same():
     own = np.concatenate([np.full((1, 30), 90), np.full((1, 30), 10)])
-    table = kernel_table([votes_by_hand(own)], [0.0], task="hand")
+    table = rule_table([votes_by_hand(own)], [0.0], task="hand")
     for quantity in ("risk", "certified_accuracy", "finite_sample_certified_accuracy"):
         assert table.loc[table["quantity"] == quantity, "plausible"].tolist() == [True, False]
 
 
 def test_certified_accuracy_falls_with_the_radius(family, digits):
-    votes = kernel_votes(family, flat(digits.x[:60]), digits.y[:60], smooth_sigma=0.5, votes=100)
-    table = kernel_table([votes], np.linspace(0, 1, 9), task="digits")
+    votes = rule_votes(family, flat(digits.x[:60]), digits.y[:60], smooth_sigma=0.5, votes=100)
+    table = rule_table([votes], np.linspace(0, 1, 9), task="digits")
     for quantity in ("certified_accuracy", "finite_sample_certified_accuracy"):
         rows = table[table["quantity"] == quantity].pivot(index="train_sigma", columns="radius", values="value")
         assert (np.diff(rows.to_numpy(), axis=1) <= 0).all()
@@ -545,7 +631,7 @@ def test_a_bridge_on_two_classes():
     data = load_data("digits:3,8")
     levels = Levels((0.0, 0.5), (0.0, 0.5), (0.0, 0.5), votes=20)
     tables = run_bridge(data, levels, images=30, copies=2)
-    assert set(tables.predicted["rule"]) == {"kernel", PREDICTED, ACTUAL, LINEAR}
+    assert set(tables.predicted["rule"]) == {"quadratic", "kernel", PREDICTED, ACTUAL, LINEAR}
     assert tables.gaps is not None
     assert set(tables.gaps["against"]) == {ACTUAL, LINEAR}
     again = run_bridge(data, levels, images=30, copies=2, linear=False)
@@ -586,16 +672,15 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     assert done.status == 0, done.err
     names = {path.name for path in out.iterdir()}
     tables = {"predicted.csv", "compared.csv", "gap.csv", "best.csv"}
-    assert names == tables | {"kernel.png", "overlay.png", "pair.png"}
+    assert names == tables | {"quadratic.png", "kernel.png", "overlay.png", "pair.png"}
     gaps = pd.read_csv(out / "gap.csv")
     assert {"measured", ACTUAL, LINEAR} == set(gaps["against"])
     kept = track_record(record)
-    assert kept[["model", "smooth_sigma", "radius", "measured_train_sigma"]].values.tolist() == [
-        ["cnn", 0.5, 0.0, 0.5],
-        ["cnn", 0.5, 0.5, 0.5],
+    assert kept[["model", "rule", "smooth_sigma", "radius", "measured_train_sigma"]].values.tolist() == [
+        ["cnn", rule, 0.5, radius, 0.5] for rule in ("kernel", "quadratic") for radius in (0.0, 0.5)
     ]
     rows = record_rows(gaps[gaps["against"] == "measured"], data="digits:3,8", model="cnn", source=str(grid))
-    pd.testing.assert_frame_equal(kept, rows.sort_values("radius", ignore_index=True))
+    pd.testing.assert_frame_equal(kept, rows.sort_values(["rule", "radius"], ignore_index=True))
 
 
 def test_the_command_predicts_logs(tmp_path, half_space_logs):
@@ -603,7 +688,13 @@ def test_the_command_predicts_logs(tmp_path, half_space_logs):
     assert done.status == 0, done.err
     assert "inside the interval at 41 of 41 radii" in done.out
     assert "Gaussian surrogates are of two classes" in done.out
-    assert {path.name for path in tmp_path.iterdir()} == {"predicted.csv", "kernel.png", "runs.csv", "runs.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "predicted.csv",
+        "quadratic.png",
+        "kernel.png",
+        "runs.csv",
+        "runs.png",
+    }
     assert pd.read_csv(tmp_path / "predicted.csv")["train_sigma"].unique().tolist() == [0, 0.5]
 
 

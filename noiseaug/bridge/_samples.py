@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from noiseaug import _validate
+from noiseaug._numerics import FloatArray
 from noiseaug.errors import InvalidInputError
 from noiseaug.sources import DataSource
+from noiseaug.sweeps import distinct
 
-__all__ = ["class_mask", "flat", "some", "spread", "training_part"]
+__all__ = ["class_mask", "flat", "inputs_of", "labelled", "noise_levels", "some", "spread", "training_part"]
 
 
 def flat(x: np.ndarray) -> np.ndarray:
@@ -49,3 +54,39 @@ def class_mask(labels: np.ndarray, pair: tuple[int, int]) -> tuple[np.ndarray, n
     """Which inputs are of a pair of classes, and the labels of those: 0 for the first class, 1 for the second."""
     kept = np.isin(labels, pair)
     return kept, (labels[kept] == pair[1]).astype(np.int64)
+
+
+def labelled(points: ArrayLike, labels: ArrayLike, num_classes: int = 0) -> tuple[FloatArray, np.ndarray, int]:
+    """A training set, checked: points (n, dim), labels 0 … K−1 with each class present, and K.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    rows, given = _validate.array("points", points, 2), np.asarray(labels)
+    if not rows.size or given.shape != (len(rows),) or not np.issubdtype(given.dtype, np.integer):
+        raise InvalidInputError(
+            f"points have shape {rows.shape}, labels are {given.dtype} of shape {given.shape}; expected "
+            "(n, dim) with n ≥ 1, and n integers"
+        )
+    found, total = np.unique(given), int(num_classes) or int(given.max()) + 1
+    if total < 2 or not np.array_equal(found, np.arange(total)):
+        raise InvalidInputError(
+            f"the training labels are {found.tolist()}; expected 0, …, K−1 with K ≥ 2, each present; take more points"
+        )
+    return rows, given.astype(np.int64), total
+
+
+def noise_levels(train_sigma: Sequence[float]) -> tuple[float, ...]:
+    """Levels α ≥ 0, one or more, all different."""
+    levels = [_validate.nonnegative("train_sigma", level) for level in train_sigma]
+    if not levels:
+        raise InvalidInputError("train_sigma is empty; expected at least one level")
+    return tuple(distinct("train_sigma", levels))
+
+
+def inputs_of(x: ArrayLike, dim: int) -> np.ndarray:
+    """Inputs to classify, shape (m, dim), float32."""
+    places = np.asarray(x, dtype=np.float32)
+    if places.ndim != 2 or places.shape[1] != dim:
+        raise InvalidInputError(f"x has shape {places.shape}; expected (m, {dim})")
+    return places

@@ -1,4 +1,4 @@
-"""The kernel rule of a training set for many training noises at once, smoothed by votes (docs/math.md 2.8).
+"""The kernel rule of a training set for many training noises at once (docs/math.md 2.8).
 
 The noised law of a training set is a mixture of Gaussians around its points; its Bayes rule is the Gaussian kernel rule
 with bandwidth α. That is what a learner without any prejudice makes of noise-augmented training on these very points.
@@ -7,28 +7,16 @@ A network has prejudices (it generalises between the points), so this is a predi
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
-from noiseaug.bridge.choice import plausible_levels
-from noiseaug.confidence import binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
-from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import distinct, to_frame
-from noiseaug.votes import GaussianNoise, noisy_rows
+from noiseaug.bridge._samples import inputs_of, labelled, noise_levels
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["KernelFamily", "KernelVotes", "kernel_table", "kernel_votes"]
+__all__ = ["KernelFamily"]
 
 _BLOCK_FLOATS = 1 << 22  # distances held at a time: 16 MiB, and as much again for their exponentials
 
@@ -52,28 +40,15 @@ class KernelFamily:
     train_sigma: tuple[float, ...]
     num_classes: int = 0
 
+    rule: ClassVar[str] = "kernel"
+
     def __post_init__(self) -> None:
-        points = _validate.array("points", self.points, 2)
-        labels = np.asarray(self.labels)
-        if not points.size or labels.shape != (len(points),) or not np.issubdtype(labels.dtype, np.integer):
-            raise InvalidInputError(
-                f"points have shape {points.shape}, labels are {labels.dtype} of shape {labels.shape}; expected "
-                "(n, dim) with n ≥ 1, and n integers"
-            )
-        found, total = np.unique(labels), int(self.num_classes) or int(labels.max()) + 1
-        if total < 2 or not np.array_equal(found, np.arange(total)):
-            raise InvalidInputError(
-                f"the training labels are {found.tolist()}; expected 0, …, K−1 with K ≥ 2, each present; take more "
-                "points"
-            )
-        levels = tuple(_validate.nonnegative("train_sigma", level) for level in self.train_sigma)
-        if not levels:
-            raise InvalidInputError("train_sigma is empty; expected at least one level")
+        points, labels, total = labelled(self.points, self.labels, self.num_classes)
         order = np.argsort(labels, kind="stable")
         object.__setattr__(self, "points", points[order].astype(np.float32))
-        object.__setattr__(self, "labels", labels[order].astype(np.int64))
+        object.__setattr__(self, "labels", labels[order])
         object.__setattr__(self, "num_classes", total)
-        object.__setattr__(self, "train_sigma", tuple(distinct("train_sigma", levels)))
+        object.__setattr__(self, "train_sigma", noise_levels(self.train_sigma))
 
     @cached_property
     def _prepared(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -90,15 +65,23 @@ class KernelFamily:
         """Coordinates of a point."""
         return self.points.shape[1]
 
+    @property
+    def width(self) -> int:
+        """Numbers held for each input that is classified."""
+        return len(self.points)
+
+    @property
+    def remark(self) -> str:
+        """What the rules are of."""
+        return f"kernel rule of {len(self.points)} training inputs"
+
     def predict(self, x: ArrayLike) -> np.ndarray:
         """The class of each point by each rule, shape (levels, m); ties go to the smaller label.
 
         Args:
             x: points, shape (m, dim).
         """
-        places = np.asarray(x, dtype=np.float32)
-        if places.ndim != 2 or places.shape[1] != self.dim:
-            raise InvalidInputError(f"x has shape {places.shape}; expected (m, {self.dim})")
+        places = inputs_of(x, self.dim)
         out = np.empty((len(self.train_sigma), len(places)), dtype=np.int64)
         rows = max(1, _BLOCK_FLOATS // len(self.points))
         centre, columns, squares, _ = self._prepared
@@ -125,184 +108,3 @@ class KernelFamily:
                 np.exp(scratch, out=scratch)
                 decided[level] = np.argmax(np.add.reduceat(scratch, starts, axis=1), axis=1)
         return decided
-
-
-@dataclass(frozen=True, eq=False)
-class KernelVotes:
-    """Votes of every rule of a family at the same noisy inputs.
-
-    Attributes:
-        train_sigma: α of each rule.
-        smooth_sigma: β; at 0 one vote an input, the base classifier's own answer.
-        labels: true labels, shape (inputs,).
-        counts: votes of each class, shape (levels, inputs, classes).
-    """
-
-    train_sigma: tuple[float, ...]
-    smooth_sigma: float
-    labels: np.ndarray
-    counts: np.ndarray
-
-    @property
-    def votes(self) -> int:
-        """Votes for each input."""
-        return int(self.counts[0, 0].sum())
-
-    @property
-    def own(self) -> np.ndarray:
-        """Votes for the true class, shape (levels, inputs)."""
-        return self.counts[:, np.arange(len(self.labels)), self.labels]
-
-    def right(self) -> np.ndarray:
-        """Whether the most votes are for the true class (ties go to the smaller label), shape (levels, inputs)."""
-        return np.argmax(self.counts, axis=2) == self.labels
-
-    def reaches(self, radius: float) -> np.ndarray:
-        """Whether β Φ⁻¹(share of votes for the true class) ≥ radius, shape (levels, inputs).
-
-        An estimate of what unlimited votes would certify; at radius 0 whether the most votes are for it, as CA(0) is
-        1 − risk. The votes must be able to tell Φ(radius/β) from 1.
-        """
-        radius = _validate.nonnegative("radius", radius)
-        if self.smooth_sigma == 0 or radius == 0:
-            return self.right() & (radius == 0)
-        return self.own >= special.ndtr(radius / self.smooth_sigma) * self.votes
-
-    def certified(self, radius: float, vote_failure_prob: float) -> np.ndarray:
-        """Whether a run with these votes certifies the true class (docs/math.md 1.5), shape (levels, inputs)."""
-        radius = _validate.nonnegative("radius", radius)
-        if self.smooth_sigma == 0:
-            return self.right() & (radius == 0)
-        return self.own >= int(minimum_votes(self.votes, radius / self.smooth_sigma, vote_failure_prob))
-
-    def certified_radii(self, vote_failure_prob: float) -> FloatArray:
-        """β Φ⁻¹ of the Clopper–Pearson bound of the true class, 0 where not certified; shape (levels, inputs)."""
-        lower = binomial_lower(self.own, self.votes, vote_failure_prob)
-        return self.smooth_sigma * np.maximum(special.ndtri(np.maximum(lower, 0.5)), 0.0)
-
-
-def kernel_votes(
-    family: KernelFamily,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    smooth_sigma: float,
-    votes: int = 100,
-    seed: int = 0,
-    indices: Sequence[int] | None = None,
-    progress: bool = False,
-) -> KernelVotes:
-    """Votes of all rules on the same noisy copies: those that ``noiseaug certify`` draws for the same seed and index.
-
-    Args:
-        family: the rules.
-        x: inputs, shape (m, dim), float32.
-        y: labels, shape (m,).
-        smooth_sigma: β ≥ 0; 0 asks each rule once about the input itself.
-        votes: noisy copies of each input.
-        seed: of the noise.
-        indices: places of the inputs in their data set; 0 … m−1 by default.
-        progress: show a bar on standard error.
-
-    Raises:
-        InvalidInputError: for shapes that do not fit, bad numbers, or labels that the family lacks.
-    """
-    inputs, labels = np.asarray(x, dtype=np.float32), np.asarray(y)
-    if inputs.ndim != 2 or inputs.shape[1] != family.dim or not len(inputs) or labels.shape != (len(inputs),):
-        raise InvalidInputError(
-            f"x has shape {inputs.shape}, y {labels.shape}; expected (m, {family.dim}) and (m,) with m ≥ 1"
-        )
-    if labels.min() < 0 or labels.max() >= family.num_classes:
-        raise InvalidInputError(f"y runs from {labels.min()} to {labels.max()}; expected 0 … {family.num_classes - 1}")
-    smooth_sigma, votes = _validate.nonnegative("smooth_sigma", smooth_sigma), _validate.integer("votes", votes)
-    places = np.arange(len(inputs)) if indices is None else np.asarray(indices)
-    classes = np.arange(family.num_classes)
-    if smooth_sigma == 0:
-        counts = (family.predict(inputs)[..., None] == classes).astype(np.int64)
-        return KernelVotes(family.train_sigma, 0.0, labels, counts)
-    counts = np.zeros((len(family.train_sigma), len(inputs), family.num_classes), dtype=np.int64)
-    noise = GaussianNoise(smooth_sigma)
-    group = max(1, min(len(inputs), _BLOCK_FLOATS // (max(len(family.points), family.dim) * votes)))
-    for start in _bar(range(0, len(inputs), group), progress, f"kernel rule, β = {smooth_sigma:g}"):
-        chosen = range(start, min(start + group, len(inputs)))
-        noisy = np.empty((len(chosen), votes, family.dim), dtype=np.float32)
-        for row, i in enumerate(chosen):
-            noisy_rows(noise, seed, inputs[i], int(places[i]), "estimation").fill(0, noisy[row], None)
-        labelled = family.predict(noisy.reshape(-1, family.dim)).reshape(-1, len(chosen), votes)
-        for label in classes:
-            counts[:, chosen.start : chosen.stop, label] = (labelled == label).sum(axis=2)
-    return KernelVotes(family.train_sigma, smooth_sigma, labels, counts)
-
-
-def kernel_table(
-    results: Iterable[KernelVotes],
-    radii: Sequence[float],
-    *,
-    task: str,
-    vote_failure_prob: float = 1e-3,
-    failure_prob: float = 0.05,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Votes as a tidy table with the columns of ``noiseaug.sweeps``.
-
-    For every (α, β): ``risk`` by most votes; ``certified_accuracy`` at each radius, an estimate of CA(r) from the
-    shares of votes (docs/math.md 1.4); ``finite_sample_certified_accuracy``, what a run with these votes reports
-    (1.5), and its ``acr``. At radius 0 ``certified_accuracy`` is 1 − risk. Intervals are over inputs, each by itself:
-    Clopper–Pearson, and for acr empirical Bernstein on [0, the most that these votes certify]. ``plausible`` says which
-    levels the paired counts cannot tell from the best one (:func:`~noiseaug.bridge.choice.plausible_levels`).
-
-    Args:
-        results: votes, one entry a smoothing level.
-        radii: ℓ₂ radii, in input units.
-        task: what to call the data.
-        vote_failure_prob: failure probability of each certificate.
-        failure_prob: of each interval.
-        seed: to be recorded.
-    """
-    levels = [_validate.nonnegative("radii", radius) for radius in radii]
-    level = _validate.probability("vote_failure_prob", vote_failure_prob)
-    rows: list[dict[str, Any]] = []
-    for result in results:
-        asked: list[tuple[str, float | None, np.ndarray]] = [("risk", None, ~result.right())]
-        for radius in levels:
-            asked.append(("certified_accuracy", radius, result.reaches(radius)))
-            asked.append(("finite_sample_certified_accuracy", radius, result.certified(radius, level)))
-        common = {"task": task, "rule": "kernel", "smooth_sigma": result.smooth_sigma, "method": "sampled"}
-        common |= {"n": len(result.labels), "failure_prob": failure_prob, "seed": seed}
-        for quantity, at, hits in asked:
-            counted = hits.sum(axis=1)
-            kept = plausible_levels(~hits if quantity == "risk" else hits, failure_prob)
-            lower = binomial_lower(counted, len(result.labels), 0.5 * failure_prob)
-            upper = binomial_upper(counted, len(result.labels), 0.5 * failure_prob)
-            run = {"votes": result.votes, "vote_failure_prob": level if quantity.startswith("finite") else None}
-            rows += [
-                {**common, **run, "train_sigma": sigma, "quantity": quantity, "radius": np.nan if at is None else at}
-                | {"value": counted[i] / len(result.labels), "lower": lower[i], "upper": upper[i], "plausible": kept[i]}
-                for i, sigma in enumerate(result.train_sigma)
-            ]
-        rows += _acr_rows(result, common, level, failure_prob)
-    return to_frame(rows)
-
-
-def _acr_rows(
-    result: KernelVotes, common: dict[str, Any], vote_failure_prob: float, failure_prob: float
-) -> list[dict[str, Any]]:
-    rows = []
-    most = max(result.smooth_sigma * float(special.ndtri(vote_failure_prob ** (1 / result.votes))), 0.0)
-    for sigma, radii in zip(result.train_sigma, result.certified_radii(vote_failure_prob), strict=True):
-        mean, low, high = float(radii.mean()), 0.0, most
-        if len(radii) > 1:
-            low, high = empirical_bernstein(mean, float(radii.var(ddof=1)), len(radii), most, failure_prob)
-        rows.append(
-            {**common, "train_sigma": sigma, "quantity": "acr", "radius": np.nan, "value": mean}
-            | {"lower": max(low, 0.0), "upper": min(high, most), "votes": result.votes}
-            | {"vote_failure_prob": vote_failure_prob}
-        )
-    return rows
-
-
-def _bar(items: range, show: bool, what: str) -> Iterable[int]:
-    from tqdm import tqdm
-
-    bar: Iterable[int] = tqdm(items, desc=what, disable=not show, mininterval=0.1 if sys.stderr.isatty() else 10.0)
-    return bar

@@ -1,4 +1,4 @@
-"""Pictures of a bridge: measured solid with its band, predicted dashed on top."""
+"""Pictures of a bridge: measured solid with its band, predicted dashed or dotted on top."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["draw_kernel", "draw_overlay", "draw_pair", "draw_runs"]
+__all__ = ["draw_overlay", "draw_pair", "draw_predicted", "draw_runs"]
 
 _MOST_COLUMNS = 3
+_STYLES = {"quadratic": "--", "kernel": ":"}  # of lines by rule
 
 
 def _panels(count: int) -> tuple[Any, list[Any]]:
@@ -42,10 +43,10 @@ def _title(quantity: str, radius: float) -> str:
 
 
 def draw_overlay(compared: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
-    """Predicted over measured: a panel for each quantity and radius, a colour for each β.
+    """Predicted over measured: a panel for each quantity and radius, a colour for each β, a line style for each rule.
 
     Args:
-        compared: rows of one rule from ``overlay``.
+        compared: rows of the rules to be drawn, from ``overlay``.
         title: of the figure.
         notes: lines below it.
     """
@@ -54,27 +55,41 @@ def draw_overlay(compared: pd.DataFrame, title: str, notes: Sequence[str] = ()) 
     parts = _curves(compared)
     figure, panels = _panels(len(parts))
     levels = sorted(compared["smooth_sigma"].unique())
+    rules = [rule for rule in _STYLES if rule in set(compared["rule"])]
     tints = dict(zip(levels, colours("smooth_sigma", len(levels)), strict=True))
     for axes, ((quantity, radius), part) in zip(panels, parts, strict=True):
-        for level, line in part.groupby("smooth_sigma"):
+        for (level, rule), line in part.groupby(["smooth_sigma", "rule"]):
             line = line.sort_values("train_sigma")
             tint = tints[level]
-            axes.plot(line["train_sigma"], line["measured"], color=tint, lw=1.4, label=f"β = {level:g}")
-            axes.fill_between(
-                line["train_sigma"], line["measured_lower"], line["measured_upper"], color=tint, alpha=0.2, lw=0
-            )
-            axes.plot(line["train_sigma"], line["predicted"], color=tint, lw=1.2, ls="--")
+            axes.plot(line["train_sigma"], line["predicted"], color=tint, lw=1.2, ls=_STYLES[str(rule)])
+            if rule == rules[0]:  # the measurement is the same for all
+                axes.plot(line["train_sigma"], line["measured"], color=tint, lw=1.4, label=f"β = {level:g}")
+                axes.fill_between(
+                    line["train_sigma"], line["measured_lower"], line["measured_upper"], color=tint, alpha=0.2, lw=0
+                )
         axes.set_xlabel(LABELS["train_sigma"])
         axes.set_title(_title(quantity, radius), fontsize=8)
-    panels[0].legend(frameon=False, fontsize=7)
-    return finish(figure, title, ["solid: measured, with its 95% interval over inputs; dashed: predicted", *notes])
+    _legend(figure, panels[0], rules)
+    return finish(figure, title, ["band: 95% interval of the measurement, over inputs", *notes])
 
 
-def draw_kernel(predicted: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
-    """The kernel rule alone: a panel for each quantity and radius, a line for each β.
+def _legend(figure: Figure, panel: Any, rules: Sequence[str]) -> None:
+    """One legend for all panels, beside them: colours are levels, line styles say what is drawn."""
+    from matplotlib.lines import Line2D
+
+    handles = panel.get_legend_handles_labels()[0]
+    handles.append(Line2D([], [], color="0.4", lw=1.4, label="measured"))
+    handles += [
+        Line2D([], [], color="0.4", lw=1.2, ls=_STYLES[rule], label=f"predicted, {rule} rule") for rule in rules
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
+
+
+def draw_predicted(predicted: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
+    """One rule alone: a panel for each quantity and radius, a line for each β.
 
     Args:
-        predicted: from ``kernel_table``.
+        predicted: rows of the rule from ``rule_table``.
         title: of the figure.
         notes: lines below it.
     """

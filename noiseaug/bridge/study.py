@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from noiseaug import _validate
 from noiseaug.bridge._samples import flat, spread, training_part
 from noiseaug.bridge.compare import gap_table, overlay
-from noiseaug.bridge.kernel import KernelFamily, kernel_table, kernel_votes
+from noiseaug.bridge.prediction import RULES, make_family, rule_table, rule_votes
 from noiseaug.bridge.runs import same_seed_trains, split_log, two_logs
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
 from noiseaug.errors import InvalidInputError
@@ -35,7 +37,7 @@ class Levels:
         train_sigma: levels α ≥ 0.
         smooth_sigma: levels β ≥ 0.
         radii: ℓ₂ radii ≥ 0.
-        votes: for each input, of the kernel rule.
+        votes: for each input, of rules that are smoothed by votes.
         vote_failure_prob: failure probability of each certificate.
     """
 
@@ -85,8 +87,8 @@ class BridgeTables:
     """What a bridge found.
 
     Attributes:
-        predicted: tidy rows of the kernel rule and, for two classes, of the closed form, its count on test inputs and
-            the trained linear model.
+        predicted: tidy rows of the quadratic and the kernel rule and, for two classes, of the closed form, its count on
+            test inputs and the trained linear model.
         compared: every predicted value beside the measured one (:func:`~noiseaug.bridge.overlay`), with the column
             ``against``.
         gaps: a row for each curve (:func:`~noiseaug.bridge.gap_table`), with ``against``.
@@ -122,10 +124,11 @@ def run_bridge(
         levels: where.
         measured: the table of a grid on the same data.
         split: of that table.
-        images: test inputs of the kernel rule, every k-th one; all where None. The half-spaces are counted on all.
-        points: training inputs of the kernel rule and the linear model, a random part; all where None. The surrogate
-            takes all.
-        components: principal components that the surrogate keeps; all by default.
+        images: test inputs of the rules, every k-th one; all where None. The half-spaces are counted on all.
+        points: training inputs of the kernel rule and the linear model, a random part; all where None. Gaussians take
+            all.
+        components: principal components that Gaussians keep; all by default, but 200 for the quadratic rule of inputs
+            with more than 1000 coordinates.
         linear: whether to train logistic regression beside the surrogate.
         copies: noisy copies of each of its training inputs.
         seed: of parts and noise.
@@ -137,27 +140,29 @@ def run_bridge(
     import pandas as pd
 
     x, y = training_part(data, points, seed)
-    family = KernelFamily(x, y, levels.train_sigma)
+    whole = training_part(data, None, seed)
     rows = spread(len(data.x), images)
     inputs, labels = flat(data.x[rows]), data.y[rows]
     options: dict[str, Any] = {"votes": levels.votes, "seed": seed, "indices": rows.tolist(), "progress": progress}
-    results = [kernel_votes(family, inputs, labels, smooth_sigma=level, **options) for level in levels.smooth_sigma]
-    predicted = kernel_table(
-        results, levels.radii, task=data.name, vote_failure_prob=levels.vote_failure_prob, seed=seed
-    )
-    remarks = [f"kernel rule: {len(x)} training inputs, {len(rows)} test inputs, {levels.votes} votes each"]
+    results, remarks = [], []
+    for rule in RULES:
+        part = (x, y) if rule == "kernel" else whole
+        family = make_family(rule, *part, levels.train_sigma, components)
+        results += [rule_votes(family, inputs, labels, smooth_sigma=level, **options) for level in levels.smooth_sigma]
+        remarks.append(f"{family.remark}; {len(rows)} test inputs, {levels.votes} votes each")
+    predicted = rule_table(results, levels.radii, task=data.name, vote_failure_prob=levels.vote_failure_prob, seed=seed)
     compared = [] if measured is None else [overlay(predicted, measured, split=split).assign(against=_MEASURED)]
     best = None
-    if family.num_classes == 2:
-        part = replace(data, train_x=x, train_y=y)
-        pair, best, inner, remark = _two_classes(data, part, levels, components, copies if linear else 0, seed)
+    if y.max() == 1:
+        half = replace(data, train_x=x, train_y=y)
+        pair, best, inner, remark = _two_classes(data, half, whole, levels, components, copies if linear else 0, seed)
         predicted = pd.concat([predicted, pair], ignore_index=True)
         compared += inner
         remarks.append(remark)
     else:
         remarks.append(f"Gaussian surrogates are of two classes; choose two, as in {data.name.split(':')[0]}:3,8")
-    whole = pd.concat(compared, ignore_index=True) if compared else None
-    return BridgeTables(predicted, whole, _gaps(whole), best, tuple(remarks))
+    over = pd.concat(compared, ignore_index=True) if compared else None
+    return BridgeTables(predicted, over, _gaps(over), best, tuple(remarks))
 
 
 def _gaps(compared: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -171,13 +176,18 @@ def _gaps(compared: pd.DataFrame | None) -> pd.DataFrame | None:
 
 
 def _two_classes(
-    data: DataSource, part: DataSource, levels: Levels, components: int | None, copies: int, seed: int
+    data: DataSource,
+    part: DataSource,
+    whole: tuple[np.ndarray, np.ndarray],
+    levels: Levels,
+    components: int | None,
+    copies: int,
+    seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[pd.DataFrame], str]:
     """Rows of the half-spaces, their best levels, the closed form laid over the other two, and a remark."""
     import pandas as pd
 
-    whole_x, whole_y = training_part(data, None, seed)
-    surrogate = fit_surrogate(whole_x, whole_y, components=components)
+    surrogate = fit_surrogate(*whole, components=components)
     table = pair_table(surrogate, data.x, data.y, train_sigma=levels.train_sigma, radii=levels.radii, task=data.name)
     if copies:
         trained = linear_table(part, train_sigma=levels.train_sigma, radii=levels.radii, copies=copies, seed=seed)
