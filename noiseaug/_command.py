@@ -49,7 +49,7 @@ def run_app(app: typer.Typer) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:
-        print("\ninterrupted; what is finished is kept, --resume does the rest", file=sys.stderr)
+        print("\ninterrupted; a command with --resume keeps what is finished and then does the rest", file=sys.stderr)
     sys.exit(status)
 
 

@@ -50,6 +50,7 @@ RECORD_COLUMNS = (
 
 _GRID = tuple(np.linspace(0, 2, 11).round(12))  # in units of β
 _VOTES, _MOST_VOTES = 100, 2000
+_COUNTABLE = 10**6  # votes that may still be worth the wait
 _TAIL_VOTES = 10  # votes that an input exactly at the radius has for other classes, on average, at least
 _WIDE, _SOME_AXES = 1000, 200  # of inputs with more coordinates, surrogates see this many principal components
 
@@ -185,9 +186,10 @@ def _enough_votes(votes: int | None, margin: float) -> int:
     if votes is None and needed <= _MOST_VOTES:
         return max(_VOTES, int(needed))
     if votes is None or _validate.integer("votes", votes) * beyond < 1:
+        more = f", or give at least {needed} votes" if needed <= _COUNTABLE else ""
         raise InvalidInputError(
             f"a radius of {margin:.3g}β needs shares of votes of 1 − {beyond:.2g}; choose a smaller radius or a larger "
-            f"smooth_sigma, or give at least {min(needed, 10**9)} votes"
+            f"smooth_sigma{more}"
         )
     return votes
 
@@ -263,7 +265,9 @@ def _surrogate_lines(advice: Advice) -> list[str]:
 def _record_lines(record: pd.DataFrame) -> list[str]:
     if record.empty:
         return ["track record: no record yet"]
-    lines = ["track record, such advice against trained models (regret: accuracy lost to the measured best α):"]
+    lines = [
+        "track record, the level a prediction like this chose against trained models (regret: accuracy lost to their best):"
+    ]
     for (data, model, rule), part in record.groupby(["data", "model", "rule"], sort=False):
         off = (part["predicted_train_sigma"] - part["measured_train_sigma"]).abs()
         lines.append(
@@ -301,14 +305,16 @@ def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str) -> pd
 
     Args:
         gaps: from :func:`noiseaug.bridge.gap_table`; its rows for risk (radius 0) and certified accuracy at radii above
-            0 are taken.
+            0 are taken. Where no model certified anything (a radius out of the votes' reach) there is no best level to
+            be close to, so such rows are left out.
         data: name of the data set.
         model: what was trained.
         source: how it was measured: a file or a command.
     """
     wanted = gaps[gaps["rule"].isin(RULES) & (gaps["smooth_sigma"] > 0)]
     risk = (wanted["quantity"] == "risk").to_numpy()
-    rows = wanted[risk | ((wanted["quantity"] == "certified_accuracy") & (wanted["radius"] > 0)).to_numpy()]
+    certified = (wanted["quantity"] == "certified_accuracy") & (wanted["radius"] > 0) & (wanted["measured_best"] > 0)
+    rows = wanted[risk | certified.to_numpy()]
     filled = rows.assign(radius=rows["radius"].fillna(0.0), data=data, model=model, source=source)
     return filled[list(RECORD_COLUMNS)].reset_index(drop=True)
 

@@ -26,6 +26,12 @@ Points = Annotated[int, typer.Option("--points", help="Training inputs of the ke
 Images = Annotated[int, typer.Option("--images", help="Test inputs, about so many: every k-th one.")]
 
 
+def _refuse_file(out: Path) -> None:
+    """Refuses a directory that is a file, before the work."""
+    if out.exists() and not out.is_dir():
+        raise InvalidInputError(f"{out} is a file; expected a folder")
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
     for command in (bridge, advise, interference):
@@ -73,6 +79,7 @@ def bridge(
     from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, read_grid, run_bridge
     from noiseaug.sources import load_data
 
+    _refuse_file(out)
     if record is not None and (grid is None or model is None):
         raise InvalidInputError("a record is of a measurement; give --grid and --model with --record")
     measured = None if grid is None else read_grid(grid)
@@ -153,7 +160,7 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
         half_spaces = tables.predicted[~tables.predicted["rule"].isin(RULES)]
         figures["pair"] = draw_pair(half_spaces, tables.best, f"{data}: linear rules, any β", tables.remarks[count:])
     if curves:
-        figures["runs"] = draw_runs(curves, f"{data}: runs and their predictions")
+        figures["runs"] = draw_runs(curves, "Runs and what other votes predict of them")
     written = []
     for name, table in named.items():
         if table is not None:
@@ -233,6 +240,7 @@ def interference(
     from noiseaug.interference import draw_interference, noise_table, pair_distances, study
     from noiseaug.sources import load_data
 
+    _refuse_file(out)
     found = study(load_data(data, root), points=points, inputs=images, sigmas=levels("--sigma", sigmas), seed=seed)
     reach, distances = noise_table(found), pair_distances(found)
     size = f"{len(found.labels)} inputs among {found.points} training inputs, d = {found.dim}"

@@ -201,6 +201,8 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
         title: of the figure.
         notes: lines below it.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     from noiseaug.plotting import colours, finish, new_figure
 
     figure, axes = new_figure(1, 2, width=4.6, height=3.9)
@@ -222,7 +224,11 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
         half_norm = 0.5 * sigma * np.sqrt(neighbours.dim)
         right.axvline(half_norm, color=colour, lw=1.2, ls=":", label=f"½σ√d = {half_norm:.3g}")
     right.set_xscale("log")
-    right.set_xlabel("half the distance to the nearest point")
+    # a few plain numbers: less than a decade with a label at every step is a smear
+    right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.xaxis.set_major_formatter("{x:g}")
+    right.xaxis.set_minor_formatter(NullFormatter())
+    right.set_xlabel("half the distance to the nearest point, in input units")
     right.set_ylabel("share of the inputs")
     right.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return finish(figure, title, notes)

@@ -208,12 +208,19 @@ def to_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The frame that was written to a CSV file, number for number."""
+    """The frame that was written to a CSV file, number for number.
+
+    Raises:
+        InvalidInputError: for a file that is not such a table.
+    """
     import pandas as pd
 
     # newer versions of pandas read every digit unasked, and warn when asked
     new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
-    return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=_DTYPES)
+    try:
+        return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=_DTYPES)
+    except ValueError as error:  # pandas' own errors, and of bytes that are no text, are ValueErrors
+        raise InvalidInputError(f"{path} is not readable as a table: {str(error).splitlines()[0]}") from None
 
 
 def sweep(

@@ -116,6 +116,8 @@ def test_votes_grow_with_the_radius():
     assert calls[1.0].votes == 440  # 10/Φ(−2)
     with pytest.raises(InvalidInputError, match=r"a radius of 3β needs .*at least 7408 votes"):
         advise(data, smooth_sigma=0.5, train_sigma=[0.5], radius=1.5)
+    with pytest.raises(InvalidInputError, match=r"or a larger smooth_sigma$"):  # no votes would do
+        advise(data, smooth_sigma=0.5, train_sigma=[0.5], radius=10.0)
     with pytest.raises(InvalidInputError, match="radius of 2β"):
         advise(data, smooth_sigma=0.5, train_sigma=[0.5], radius=1.0, votes=43)
     assert advise(data, smooth_sigma=0.5, train_sigma=[0.5], radius=1.0, votes=44, images=5).votes == 44
@@ -143,10 +145,13 @@ def test_bad_input(change, message):
 
 def gaps():
     common = {"rule": "kernel", "smooth_sigma": 0.5, "predicted_train_sigma": 0.5, "measured_train_sigma": 0.4}
+    common |= {"measured_best": 0.9}
     rows = [
         {**common, "quantity": "risk", "radius": np.nan, "regret": 0.01},
         {**common, "quantity": "certified_accuracy", "radius": 0.0, "regret": 0.5},
         {**common, "quantity": "certified_accuracy", "radius": 0.25, "regret": 0.03, "measured_train_sigma": 0.7},
+        # out of the votes' reach: every level is as good as any other
+        {**common, "quantity": "certified_accuracy", "radius": 2.0, "regret": 0.0, "measured_best": 0.0},
         {**common, "quantity": "acr", "radius": np.nan, "regret": 0.6},
         {**common, "quantity": "risk", "radius": np.nan, "regret": 0.7, "rule": "gaussian"},
         {**common, "quantity": "risk", "radius": np.nan, "regret": 0.8, "smooth_sigma": 0.0},
@@ -266,6 +271,8 @@ def test_the_picture_compares_like_with_like():
     # on an axis of D/2: σ itself, and half of σ√d
     marks = [line.get_xdata()[0] for line in spread.lines if line.get_label().startswith(("σ", "½"))]
     assert marks == [0.5, 2.0]
+    assert [label.get_text() for label in spread.get_xticklabels(which="minor") if label.get_text()] == []
+    assert {"0.5", "1", "2"} <= {label.get_text() for label in spread.get_xticklabels()}
     plt.close(figure)
 
 

@@ -33,11 +33,12 @@ from noiseaug.bridge import (
     rule_table,
     rule_votes,
     split_log,
+    study,
     two_logs,
 )
 from noiseaug.bridge._samples import flat, training_part
 from noiseaug.bridge.prediction import make_family
-from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, run_bridge
+from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, read_grid, run_bridge
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 from noiseaug.certificates import Run
 from noiseaug.certification import certify
@@ -104,6 +105,12 @@ def test_worked_boundaries_on_the_line(train_sigma, boundary):
 def test_far_points_and_small_levels_do_not_underflow():
     rule = KernelFamily([[0.0, 0.0], [3.0, 0.0]], np.array([0, 1]), (1e-3, 0.01))
     np.testing.assert_array_equal(rule.predict([[40.0, 2.0], [-40.0, 2.0], [1.51, 9.0]]), [[1, 0, 1]] * 2)
+
+
+@pytest.mark.parametrize("train_sigma", [1e-15, 1e-20, 1e-170])
+def test_the_smallest_levels_are_the_nearest_neighbour(train_sigma, family, digits):
+    together = KernelFamily(family.points, family.labels, (0.0, train_sigma)).predict(flat(digits.x[:50]))
+    np.testing.assert_array_equal(together[0], together[1])
 
 
 # --- Gaussian classes
@@ -313,6 +320,12 @@ def test_the_best_level_is_left_out_rarely(odd):
         stats.binom.pmf(k, odd, 0.5) for k in range(odd + 1) if not plausible_levels(hits_with(k, odd - k), 0.05)[1]
     )
     assert 0 < missed <= 0.05
+
+
+def test_the_level_with_most_hits_is_never_left_out():
+    # three wins and three losses: p = .66, below a share of .9
+    assert plausible_levels(hits_with(3, 3), 0.9).tolist() == [True, True]
+    assert plausible_levels(hits_with(3, 2), 0.9)[0]
 
 
 def test_recommended_level_is_the_plausible_one_closest_to_equal_noise():
@@ -541,6 +554,16 @@ def test_logs_find_their_partners(half_space_logs):
         log_overlays([*half_space_logs, half_space_logs[0]])
 
 
+def test_the_curve_ends_at_the_largest_radius(half_space_logs, monkeypatch):
+    top = next(r for r in np.random.default_rng(0).random(1000) if r * 40 / 40 > r)
+    description, frame = read_log(half_space_logs[0])
+    monkeypatch.setattr(
+        study, "read_log", lambda path: (description, frame.assign(radius=np.where(frame["prediction"] < 0, 0, top)))
+    )
+    radii = log_overlays(half_space_logs[:1])["0.jsonl"]["radius"]
+    assert (len(radii), radii.iloc[0], radii.iloc[-1]) == (41, 0, top)
+
+
 # --- predicted against measured
 
 
@@ -566,6 +589,7 @@ def test_gap_and_regret_by_hand():
     # risk: the smallest is best
     assert (row["predicted_train_sigma"], row["measured_train_sigma"]) == (0.2, 0.3)
     assert row["regret"] == pytest.approx(0.04)
+    assert row["measured_best"] == pytest.approx(0.02)
     assert row["regret_of_equal_noise"] == pytest.approx(0.02)
 
 
@@ -645,6 +669,33 @@ def test_a_bridge_on_two_classes():
     assert rows["inside"].min() == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "digits"}, "the grid is of digits, the prediction of digits:3,8; give both the same --data"),
+        ({"votes": 50}, r"measured with votes \[50"),
+        ({"vote_failure_prob": 0.01}, "measured with vote_failure_prob"),
+        ({"split": "validation"}, "no rows of the test split"),
+    ],
+)
+def test_a_grid_that_does_not_fit_is_refused_before_the_work(change, message, monkeypatch):
+    monkeypatch.setattr(study, "rule_votes", None)
+    measured = tidy([0.5, 0.6], quantity="certified_accuracy", radius=0.5, votes=20, vote_failure_prob=1e-3)
+    measured = measured.assign(**{"task": "digits:3,8", "split": "test", **change})
+    with pytest.raises(InvalidInputError, match=message):
+        run_bridge(load_data("digits:3,8"), Levels((0.0, 0.1), (0.5,), (0.5,), votes=20), measured=measured)
+    lacking = measured.drop(columns="upper").assign(split="test")
+    with pytest.raises(InvalidInputError, match="lacks upper"):
+        run_bridge(load_data("digits:3,8"), Levels((0.0, 0.1), (0.5,), (0.5,), votes=20), measured=lacking)
+
+
+def test_names_of_one_data_set():
+    assert study._same_data("mnist:8,3", "mnist:3,8")
+    assert study._same_data("/there/my.npz", "my.npz")
+    assert not study._same_data("mnist", "mnist:3,8")
+    assert not study._same_data("mnist:3,8", "fashion_mnist:3,8")
+
+
 def run(*arguments):
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     bridge_cli.register(app)
@@ -663,7 +714,7 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     ]
     grid = tmp_path / "grid"
     grid.mkdir()
-    pd.concat(measured).assign(split="test").to_csv(grid / "table.csv", index=False)
+    pd.concat(measured).assign(task="digits:3,8", split="test").to_csv(grid / "table.csv", index=False)
     out, record = tmp_path / "out", tmp_path / "record.csv"
     done = run(
         *("bridge", "--data", "digits:3,8", "--grid", grid, "--images", 20, "--copies", 1, "--out", out),
@@ -681,6 +732,32 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     ]
     rows = record_rows(gaps[gaps["against"] == "measured"], data="digits:3,8", model="cnn", source=str(grid))
     pd.testing.assert_frame_equal(kept, rows.sort_values(["rule", "radius"], ignore_index=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not readable as a table: No columns"),
+        (b"a\nb,c\nd,e,f\n", "is not readable as a table"),
+        (b"\xff\xfe\x00", "is not readable as a table"),
+        (b"train_sigma,smooth_sigma,quantity,radius\na,.5,risk,\n", "something else than numbers in train_sigma"),
+        (b"train_sigma,smooth_sigma,quantity,radius,seed\n0,.5,risk,,x\n", "is not readable as a table"),
+    ],
+)
+def test_a_file_that_is_no_grid_gets_one_line(content, message, tmp_path):
+    (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        read_grid(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "run_bridge", None)
+    (tmp_path / "file").write_text("mine")
+    for arguments in (("bridge", *SMALL), ("interference",)):
+        done = run(*arguments, "--out", tmp_path / "file")
+        assert done.status == 2
+        assert done.complaint.endswith("is a file; expected a folder")
 
 
 def test_the_command_predicts_logs(tmp_path, half_space_logs):

@@ -246,7 +246,7 @@ def test_ctrl_c_ends_with_one_line(file, tmp_path):
     assert process.returncode == 130
     assert rest == ""
     said = [line for line in err.splitlines() if line and "|" not in line]  # all but the progress bar
-    assert said == ["interrupted; what is finished is kept, --resume does the rest"]
+    assert said == ["interrupted; a command with --resume keeps what is finished and then does the rest"]
     assert (out / "cells.jsonl").read_bytes().count(b"\n") == 2
 
 

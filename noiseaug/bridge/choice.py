@@ -33,7 +33,9 @@ def plausible_levels(hits: ArrayLike, failure_prob: float = 0.05) -> np.ndarray:
     # counts up to 2^24 are exact in float64 products
     ones = table.astype(float)
     wins = ones @ (1 - ones).T  # inputs that the row's level has right and the column's has not
-    return np.logical_not(np.any(sign_test_p_value(wins, wins.T) <= share, axis=0))
+    hits_of = table.sum(axis=1)
+    # at a failure probability of ½ and more a rival with as many hits would count as beating it
+    return np.logical_not(np.any(sign_test_p_value(wins, wins.T) <= share, axis=0)) | (hits_of == hits_of.max())
 
 
 def recommended_level(train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float) -> float:

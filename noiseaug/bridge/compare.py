@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from noiseaug.errors import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["gap_table", "overlay"]
+__all__ = ["check_votes", "gap_table", "measured_rows", "overlay"]
 
 _KEYS = ["smooth_sigma", "quantity", "radius"]
 _FINITE = "finite_sample_certified_accuracy"
@@ -41,8 +42,7 @@ def overlay(predicted: pd.DataFrame, measured: pd.DataFrame, *, split: str = "te
     """
     import pandas as pd
 
-    truth = measured[measured["split"] == split] if "split" in measured else measured
-    _check_columns(truth)
+    truth = measured_rows(measured, split)
     truth = truth.assign(
         **{key: truth[key].astype(float).round(_DIGITS) for key in ("train_sigma", "smooth_sigma", "radius")}
     )
@@ -57,7 +57,10 @@ def overlay(predicted: pd.DataFrame, measured: pd.DataFrame, *, split: str = "te
         by_run = _is_run(truth) & (rule in finite)
         asked = truth.assign(quantity=truth["quantity"].where(~by_run, _FINITE))
         if by_run.any():
-            _check_votes(lines, truth[by_run])
+            runs = lines[lines["quantity"] == _FINITE]
+            check_votes(
+                truth[by_run], {name: set(runs[name].dropna().astype(float)) for name in ("votes", "vote_failure_prob")}
+            )
         parts.append(_joined(str(rule), lines, asked))
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
@@ -68,14 +71,21 @@ def overlay(predicted: pd.DataFrame, measured: pd.DataFrame, *, split: str = "te
     return table
 
 
-def _check_columns(measured: pd.DataFrame) -> None:
-    missing = [name for name in ("train_sigma", *_KEYS, "value", "lower", "upper") if name not in measured]
+def measured_rows(measured: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The rows of a split, all where the table has no splits.
+
+    Raises:
+        InvalidInputError: for missing columns, and where there are no such rows.
+    """
+    rows = measured[measured["split"] == split] if "split" in measured else measured
+    missing = [name for name in ("train_sigma", *_KEYS, "value", "lower", "upper") if name not in rows]
     if missing:
         raise InvalidInputError(
             f"the measured table lacks {', '.join(missing)}; expected a tidy table of noiseaug grid"
         )
-    if measured.empty:
-        raise InvalidInputError("the measured table has no rows of this split")
+    if rows.empty:
+        raise InvalidInputError(f"the measured table has no rows of the {split} split")
+    return rows
 
 
 def _is_run(measured: pd.DataFrame) -> Any:
@@ -84,13 +94,20 @@ def _is_run(measured: pd.DataFrame) -> Any:
     return runs & measured["vote_failure_prob"].notna() if "vote_failure_prob" in measured else runs & False
 
 
-def _check_votes(predicted: pd.DataFrame, measured: pd.DataFrame) -> None:
-    """Whether the predicted run has the votes and the failure probability of the measured one."""
-    for name in ("votes", "vote_failure_prob"):
-        ours = set(predicted.loc[predicted["quantity"] == _FINITE, name].dropna().astype(float))
-        theirs = set(measured.loc[measured["smooth_sigma"] > 0, name].dropna().astype(float))
-        # without smoothing there is one vote, or none
-        if len(theirs) > 1 or (theirs and not theirs <= ours):
+def check_votes(measured: pd.DataFrame, predicted: Mapping[str, set[float]]) -> None:
+    """Whether the predicted run has the votes and the failure probability of the measured one.
+
+    Args:
+        measured: rows of a run.
+        predicted: the values of ``votes`` and ``vote_failure_prob`` of the prediction.
+
+    Raises:
+        InvalidInputError: where it has not.
+    """
+    runs = measured[_is_run(measured) & (measured["smooth_sigma"] > 0)]  # without smoothing there is one vote, or none
+    for name, ours in predicted.items():
+        theirs = set(runs[name].dropna().astype(float)) if name in runs else set()
+        if len(theirs) > 1 or not theirs <= ours:
             raise InvalidInputError(
                 f"measured with {name} {sorted(theirs)}, predicted with {sorted(ours)}; predict with the measured one"
             )
@@ -124,8 +141,8 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         rule, smooth_sigma, quantity, radius, levels, mean_abs_gap, max_abs_gap, worst_train_sigma (where the gap is
-        largest), inside (share of levels), predicted_train_sigma, measured_train_sigma, regret, and
-        regret_of_equal_noise, that of the level closest to α = β.
+        largest), inside (share of levels), predicted_train_sigma, measured_train_sigma, measured_best (the value
+        there), regret, and regret_of_equal_noise, that of the level closest to α = β.
     """
     import pandas as pd
 
@@ -142,6 +159,7 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         row |= {"levels": len(line), "mean_abs_gap": float(sizes.mean()), "max_abs_gap": float(sizes.max())}
         row |= {"worst_train_sigma": float(levels[sizes.argmax()]), "inside": float(line["inside"].mean())}
         row |= {"predicted_train_sigma": chosen, "measured_train_sigma": best}
+        row["measured_best"] = float(sign * truth.max()) + 0.0
         row["regret"] = float(truth.max() - truth[levels == chosen][0])
         # the sorted levels: of two equally close ones the smaller
         habit = truth[int(np.argmin(np.abs(levels - beta).round(_DIGITS)))] if np.isfinite(beta) else np.nan

@@ -19,6 +19,7 @@ from noiseaug.bridge._samples import inputs_of, labelled, noise_levels
 __all__ = ["KernelFamily"]
 
 _BLOCK_FLOATS = 1 << 22  # distances held at a time: 16 MiB, and as much again for their exponentials
+_LEAST_VARIANCE = 2.0 * float(np.finfo(np.float32).tiny)  # half of its reciprocal is a float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +104,10 @@ class KernelFamily:
             if train_sigma == 0:
                 decided[level] = np.argmin(np.minimum.reduceat(distance, starts, axis=1), axis=1)
                 continue
-            with np.errstate(under="ignore"):
-                np.multiply(distance, np.float32(-0.5 / train_sigma**2), out=scratch)
+            # beyond float32 all but the nearest points vanish, as they should
+            rate = np.float32(-0.5 / max(train_sigma**2, _LEAST_VARIANCE))
+            with np.errstate(under="ignore", over="ignore"):
+                np.multiply(distance, rate, out=scratch)
                 np.exp(scratch, out=scratch)
                 decided[level] = np.argmax(np.add.reduceat(scratch, starts, axis=1), axis=1)
         return decided

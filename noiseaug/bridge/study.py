@@ -11,7 +11,7 @@ import numpy as np
 
 from noiseaug import _validate
 from noiseaug.bridge._samples import flat, spread, training_part
-from noiseaug.bridge.compare import gap_table, overlay
+from noiseaug.bridge.compare import check_votes, gap_table, measured_rows, overlay
 from noiseaug.bridge.prediction import RULES, make_family, rule_table, rule_votes
 from noiseaug.bridge.runs import same_seed_trains, split_log, two_logs
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
@@ -27,6 +27,7 @@ __all__ = ["BridgeTables", "Levels", "levels_of_grid", "log_overlays", "read_gri
 
 _MEASURED = "measured"
 _STEPS = 40  # of a curve over the radius
+_NUMBERS = ("train_sigma", "smooth_sigma", "radius", "value", "lower", "upper", "votes", "vote_failure_prob")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def run_bridge(
     Args:
         data: with training inputs.
         levels: where.
-        measured: the table of a grid on the same data.
+        measured: the table of a grid on the same data, with the votes of ``levels``.
         split: of that table.
         images: test inputs of the rules, every k-th one; all where None. The half-spaces are counted on all.
         points: training inputs of the kernel rule and the linear model, a random part; all where None. Gaussians take
@@ -135,10 +136,12 @@ def run_bridge(
         progress: show bars on standard error.
 
     Raises:
-        InvalidInputError: for data without training inputs, and as the parts do.
+        InvalidInputError: for data without training inputs, a measurement of other data or votes, and as the parts do.
     """
     import pandas as pd
 
+    if measured is not None:
+        _check_measured(measured, data.name, levels, split)  # before the work
     x, y = training_part(data, points, seed)
     whole = training_part(data, None, seed)
     rows = spread(len(data.x), images)
@@ -163,6 +166,29 @@ def run_bridge(
         remarks.append(f"Gaussian surrogates are of two classes; choose two, as in {data.name.split(':')[0]}:3,8")
     over = pd.concat(compared, ignore_index=True) if compared else None
     return BridgeTables(predicted, over, _gaps(over), best, tuple(remarks))
+
+
+def _check_measured(measured: pd.DataFrame, data: str, levels: Levels, split: str) -> None:
+    """Refuses a table of other data, of other votes, or without the columns.
+
+    Raises:
+        InvalidInputError: for such a table.
+    """
+    rows = measured_rows(measured, split)
+    tasks = sorted(rows["task"].dropna().astype(str).unique()) if "task" in rows else []
+    if any(not _same_data(task, data) for task in tasks):
+        raise InvalidInputError(
+            f"the grid is of {', '.join(tasks)}, the prediction of {data}; give both the same --data"
+        )
+    check_votes(rows, {"votes": {float(levels.votes)}, "vote_failure_prob": {levels.vote_failure_prob}})
+
+
+def _same_data(one: str, other: str) -> bool:
+    """Whether two names are of one data set; of files the folder does not matter, nor the order of classes."""
+    if one.endswith(".npz") and other.endswith(".npz"):
+        return Path(one).name == Path(other).name
+    first, second = (name.partition(":") for name in (one, other))
+    return first[0] == second[0] and sorted(first[2].split(",")) == sorted(second[2].split(","))
 
 
 def _gaps(compared: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -223,7 +249,7 @@ def log_overlays(paths: Sequence[Path], radii: Sequence[float] | None = None) ->
         groups.setdefault(_subject(description), []).append((path.name, (description, frame)))
     if radii is None:
         top = max((float(log[1]["radius"].max()) for members in groups.values() for _, log in members), default=0.0)
-        radii = [top * step / _STEPS for step in range(_STEPS + 1)]
+        radii = np.linspace(0, top, _STEPS + 1).tolist()  # ends at the largest radius itself, not a rounding above it
     tables: dict[str, pd.DataFrame] = {}
     for members in groups.values():
         if len(members) > 2:
@@ -243,8 +269,18 @@ def _subject(description: Mapping[str, Any]) -> str:
 
 
 def read_grid(path: Path) -> pd.DataFrame:
-    """The table of a grid: the file, or the table.csv in its directory."""
+    """The table of a grid: the file, or the table.csv in its directory.
+
+    Raises:
+        InvalidInputError: for a file that is not there, or holds words where numbers belong.
+    """
+    from pandas.api.types import is_numeric_dtype
+
     file = path / "table.csv" if path.is_dir() else path
     if not file.is_file():
         raise InvalidInputError(f"no file {file}; expected the table.csv of noiseaug grid")
-    return read_table(file)
+    table = read_table(file)
+    words = [name for name in _NUMBERS if name in table and not is_numeric_dtype(table[name])]
+    if words:
+        raise InvalidInputError(f"{file} holds something else than numbers in {', '.join(words)}")
+    return table
