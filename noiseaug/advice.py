@@ -23,7 +23,7 @@ from scipy import special
 from noiseaug import _validate
 from noiseaug._files import write_atomically
 from noiseaug.bridge._samples import class_mask, flat, spread, training_part
-from noiseaug.bridge.choice import plausible_levels, recommended_level
+from noiseaug.bridge.choice import best_level, plausible_levels, recommended_level
 from noiseaug.bridge.prediction import RULES, make_family, rule_votes
 from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
@@ -64,7 +64,7 @@ class Advice:
         rule: what predicted: ``quadratic`` or ``kernel``.
         smooth_sigma: β.
         radius: r.
-        train_sigma: the recommended α: of the levels that the counts cannot tell from the best, the one closest to β.
+        train_sigma: the recommended α (:func:`~noiseaug.bridge.choice.recommended_level`).
         best_train_sigma: the maximiser of the predicted curve, the middle one of equals.
         lower: smallest level that cannot be told from the best.
         upper: largest one; the set of such levels misses the best one with probability at most ``failure_prob``.
@@ -145,14 +145,13 @@ def advise(
     )
     curve = _curve(family.train_sigma, result.reaches(radius), failure_prob)
     kept = curve.loc[curve["plausible"], "train_sigma"]
-    ties = curve.loc[curve["value"] == curve["value"].max(), "train_sigma"].to_numpy()
     return Advice(
         data=data.name,
         rule=rule,
         smooth_sigma=beta,
         radius=radius,
-        train_sigma=recommended_level(curve["train_sigma"], curve["value"], curve["plausible"], beta),
-        best_train_sigma=float(ties[len(ties) // 2]),
+        train_sigma=recommended_level(rule, curve["train_sigma"], curve["value"], curve["plausible"], beta),
+        best_train_sigma=best_level(curve["train_sigma"], curve["value"]),
         lower=float(kept.min()),
         upper=float(kept.max()),
         failure_prob=failure_prob,
@@ -219,13 +218,14 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
     beta, best = advice.smooth_sigma, advice.curve["value"].max()
     what = f"certified at r = {advice.radius:g}" if advice.radius else "accuracy"
     share = 100 * (1 - advice.failure_prob)
+    why = "the best" if advice.train_sigma == advice.best_train_sigma else "of those the closest to β"
     lines = [
         f"{advice.data}, β = {beta:g}, r = {advice.radius:g}: train with α = {advice.train_sigma:g}",
         "",
         f"{advice.rule} rule of {advice.points} training inputs, {advice.inputs} test inputs × {advice.votes} votes:",
         f"  best α = {advice.best_train_sigma:g} ({what} {best:.3f}); with {share:g}% confidence the best is among "
         f"{advice.lower:g} … {advice.upper:g}",
-        f"  recommended: of those the closest to β; predicted there {_value_at(advice, advice.train_sigma):.3f}",
+        f"  recommended: {why}; predicted there {_value_at(advice, advice.train_sigma):.3f}",
         "",
         "      α   predicted   interval",
     ]
@@ -234,7 +234,8 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
         lines.append(f"  {row.train_sigma:5.3g}       {row.value:.3f}   {row.lower:.3f} … {row.upper:.3f}{mark}")
     lines.append("  (· not told from the best, in paired tests on the same inputs)")
     if advice.lower == advice.curve["train_sigma"].min() and advice.upper == advice.curve["train_sigma"].max():
-        lines.append(f"  The {advice.rule} rule does not tell the levels apart; α = β is the custom, not a finding.")
+        habit = f"α = {advice.train_sigma:g} is a habit, not a finding"
+        lines.append(f"  The {advice.rule} rule does not tell the levels apart; {habit}.")
     if len(advice.surrogates):
         lines += ["", *_surrogate_lines(advice)]
     return "\n".join([*lines, "", *_record_lines(record)]) + "\n"
@@ -265,9 +266,7 @@ def _surrogate_lines(advice: Advice) -> list[str]:
 def _record_lines(record: pd.DataFrame) -> list[str]:
     if record.empty:
         return ["track record: no record yet"]
-    lines = [
-        "track record, the level a prediction like this chose against trained models (regret: accuracy lost to their best):"
-    ]
+    lines = ["track record of levels chosen so (regret: accuracy that they lost on trained models against the best):"]
     for (data, model, rule), part in record.groupby(["data", "model", "rule"], sort=False):
         off = (part["predicted_train_sigma"] - part["measured_train_sigma"]).abs()
         lines.append(

@@ -328,12 +328,22 @@ def test_the_level_with_most_hits_is_never_left_out():
     assert plausible_levels(hits_with(3, 2), 0.9)[0]
 
 
+def test_the_quadratic_rule_recommends_its_maximiser():
+    levels, values = [0.0, 0.25, 0.5, 0.75, 1.0], [0.8, 0.9, 0.95, 0.95 + 1e-15, 0.8]
+    assert recommended_level("quadratic", levels, values, [True] * 5, 0.0) == 0.75  # the middle one of equals
+    assert recommended_level("quadratic", levels, [0.1, 0.4, 0.3, 0.2, 0.2], [True] * 5, 1.0) == 0.25
+
+
 def test_recommended_level_is_the_plausible_one_closest_to_equal_noise():
     levels, values = [0.0, 0.25, 0.5, 0.75, 1.0], [0.9, 0.9, 0.95, 0.9, 0.8]
-    assert recommended_level(levels, values, [True] * 5, 0.7) == 0.75
-    assert recommended_level(levels, values, [True, True, False, False, False], 0.7) == 0.25
-    assert recommended_level(levels, [0.9, 0.95, 0.9, 0.9, 0.8], [True, True, False, True, False], 0.5) == 0.25
-    assert recommended_level(levels, values, [True, True, False, True, False], 0.5) == 0.25  # the smaller of equals
+    assert recommended_level("kernel", levels, values, [True] * 5, 0.7) == 0.75
+    assert recommended_level("kernel", levels, values, [True, True, False, False, False], 0.7) == 0.25
+    assert (
+        recommended_level("kernel", levels, [0.9, 0.95, 0.9, 0.9, 0.8], [True, True, False, True, False], 0.5) == 0.25
+    )
+    assert (
+        recommended_level("kernel", levels, values, [True, True, False, True, False], 0.5) == 0.25
+    )  # the smaller of equals
 
 
 # --- Gaussian surrogates

@@ -19,7 +19,7 @@ for alpha in 0 0.3 0.5 1; do
         set -- $run
         log="$out/cnn-$alpha-$1.jsonl"
         noiseaug certify $data --classifier "$grid/models/a$alpha-s0" --smooth-sigma .5 --precision bfloat16 \
-            --seed "$1" --n "$2" --every 20 --out "$log" --resume
+            --seed "$1" --n "$2" --every 40 --out "$log" --resume
         logs="$logs --log $log"
     done
 done

@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import _validate
+from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.confidence import sign_test_p_value
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["plausible_levels", "recommended_level"]
+__all__ = ["best_level", "plausible_levels", "recommended_level"]
+
+_DIGITS = 12  # values closer than that are equal
 
 
 def plausible_levels(hits: ArrayLike, failure_prob: float = 0.05) -> np.ndarray:
@@ -38,19 +41,37 @@ def plausible_levels(hits: ArrayLike, failure_prob: float = 0.05) -> np.ndarray:
     return np.logical_not(np.any(sign_test_p_value(wins, wins.T) <= share, axis=0)) | (hits_of == hits_of.max())
 
 
-def recommended_level(train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float) -> float:
-    """The plausible level closest to α = β; of two equally close ones that with the larger value, then the smaller one.
-
-    Where the evidence does not tell levels apart the custom decides: a network that never saw noise fails on it in ways
-    that the prediction knows nothing of.
+def best_level(train_sigma: ArrayLike, values: ArrayLike) -> float:
+    """The level with the largest value, the middle one of equals.
 
     Args:
-        train_sigma: levels α, shape (levels,).
+        train_sigma: levels α, ascending, shape (levels,).
+        values: shape (levels,).
+    """
+    rates = np.asarray(values, dtype=float).round(_DIGITS)
+    ties = np.asarray(train_sigma, dtype=float)[rates == rates.max()]
+    return float(ties[len(ties) // 2])
+
+
+def recommended_level(
+    rule: str, train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float
+) -> float:
+    """The level that a prediction recommends.
+
+    The maximiser, but for the kernel rule: that fails nowhere for want of noise, as networks do, so its maximiser says
+    little, and of the levels that it cannot tell from the best the one closest to the custom α = β is taken (of two
+    equally close ones that with the larger value, then the smaller one).
+
+    Args:
+        rule: what predicts.
+        train_sigma: levels α, ascending, shape (levels,).
         values: hit rate of each.
         plausible: from :func:`plausible_levels`.
         smooth_sigma: β.
     """
+    if rule != KernelFamily.rule:
+        return best_level(train_sigma, values)
     levels, rates = np.asarray(train_sigma, dtype=float), np.asarray(values, dtype=float)
     allowed = np.flatnonzero(np.asarray(plausible, dtype=bool))
-    order = np.lexsort((levels[allowed], -rates[allowed], np.abs(levels[allowed] - smooth_sigma).round(12)))
+    order = np.lexsort((levels[allowed], -rates[allowed], np.abs(levels[allowed] - smooth_sigma).round(_DIGITS)))
     return float(levels[allowed[order[0]]])

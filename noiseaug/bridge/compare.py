@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug.bridge.choice import recommended_level
+from noiseaug.bridge.choice import best_level, recommended_level
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def _joined(rule: str, lines: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFr
 def gap_table(table: pd.DataFrame) -> pd.DataFrame:
     """Each curve over α in a row: how far the prediction is off, and what following it costs.
 
-    The predicted level is the plausible one closest to β where the prediction says which are plausible
-    (:mod:`noiseaug.bridge.choice`), else the one that is best; of equal ones the middle one. Regret is what the
+    The predicted level is the recommended one (:func:`~noiseaug.bridge.choice.recommended_level`), of a prediction that
+    does not say which levels are plausible the best one; of equal ones the middle one. Regret is what the
     measured curve loses at that level against its own best one, never negative. Where the measured best is chosen on
     the inputs that it is measured on, regret is too large by what that choice gains by luck.
 
@@ -154,7 +154,7 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         sizes = line["gap"].abs().to_numpy()
         beta = float(key[1])
         chosen = _predicted_level(line, sign, beta)
-        best = _middle_best(levels, truth)
+        best = best_level(levels, truth)
         row: dict[str, Any] = dict(zip(["rule", *_KEYS], key, strict=True))
         row |= {"levels": len(line), "mean_abs_gap": float(sizes.mean()), "max_abs_gap": float(sizes.max())}
         row |= {"worst_train_sigma": float(levels[sizes.argmax()]), "inside": float(line["inside"].mean())}
@@ -171,11 +171,5 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
 def _predicted_level(line: pd.DataFrame, sign: float, beta: float) -> float:
     levels, values = line["train_sigma"].to_numpy(), sign * line["predicted"].to_numpy()
     if line["plausible"].notna().all() and np.isfinite(beta):
-        return recommended_level(levels, values, line["plausible"].astype(bool), beta)
-    return _middle_best(levels, values)
-
-
-def _middle_best(levels: np.ndarray, values: np.ndarray) -> float:
-    """The level with the largest value, the middle one of equals."""
-    ties = levels[values.round(_DIGITS) == values.round(_DIGITS).max()]
-    return float(ties[len(ties) // 2])
+        return recommended_level(str(line["rule"].iloc[0]), levels, values, line["plausible"].astype(bool), beta)
+    return best_level(levels, values)

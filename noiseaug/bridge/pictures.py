@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
@@ -149,10 +150,18 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
         tables: from ``log_overlays``.
         title: of the figure.
     """
+    from matplotlib.lines import Line2D
+
     from noiseaug.plotting import finish, new_figure
     from noiseaug.report import plot_certified_accuracy
 
-    figure, axes = new_figure(width=4.6, height=3.4)
-    reference = {f"{name}, predicted": table.assign(value=table["predicted"]) for name, table in tables.items()}
-    plot_certified_accuracy(axes[0][0], tables, reference=reference)
+    figure, axes = new_figure(width=5.4, height=3.2)
+    panel = axes[0][0]
+    plot_certified_accuracy(panel, {Path(name).stem: table for name, table in tables.items()})
+    for table in tables.values():
+        panel.plot(table["radius"], table["predicted"], color="0.15", lw=1, ls="--")
+    # beside the curves, which fill the panel
+    panel.get_legend().remove()
+    handles = [*panel.get_legend_handles_labels()[0], Line2D([], [], color="0.15", lw=1, ls="--", label="predicted")]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
     return finish(figure, title, ["band: 95% over inputs; predicted from votes that the run did not see"])

@@ -235,7 +235,7 @@ def log_overlays(paths: Sequence[Path], radii: Sequence[float] | None = None) ->
 
     Args:
         paths: logs of noiseaug certify.
-        radii: ℓ₂ radii; by default 41 from 0 to the largest that any log certified.
+        radii: ℓ₂ radii; by default 41 from 0 to the largest that any predicted log certified.
 
     Returns:
         Tables of :func:`~noiseaug.bridge.split_log` by the name of the log that is predicted.
@@ -247,18 +247,24 @@ def log_overlays(paths: Sequence[Path], radii: Sequence[float] | None = None) ->
     for path in paths:
         description, frame = read_log(path)
         groups.setdefault(_subject(description), []).append((path.name, (description, frame)))
+    # of two runs the longer predicts the other
+    shown = {key: min(reversed(members), key=_length) for key, members in groups.items()}
     if radii is None:
-        top = max((float(log[1]["radius"].max()) for members in groups.values() for _, log in members), default=0.0)
+        top = max((float(frame["radius"].max()) for _, (_, frame) in shown.values()), default=0.0)
         radii = np.linspace(0, top, _STEPS + 1).tolist()  # ends at the largest radius itself, not a rounding above it
     tables: dict[str, pd.DataFrame] = {}
-    for members in groups.values():
+    for key, members in groups.items():
         if len(members) > 2:
             raise InvalidInputError(f"{len(members)} logs are of one classifier; give one, or two with different seeds")
-        # the longer run predicts the other
-        name, log = min(reversed(members), key=lambda member: int(member[1][0].get("n", 0)))
+        name, log = shown[key]
         table = two_logs(members[0][1], members[1][1], radii) if len(members) == 2 else split_log(log, radii, name)
         tables[name if name not in tables else f"{name} ({len(tables) + 1})"] = table
     return tables
+
+
+def _length(member: tuple[str, tuple[Mapping[str, Any], Any]]) -> int:
+    """Votes of a log for each input."""
+    return int(member[1][0].get("n", 0))
 
 
 def _subject(description: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from noiseaug import _validate
 from noiseaug._numerics import FloatArray
 from noiseaug.bridge._samples import flat
+from noiseaug.bridge.choice import best_level
 from noiseaug.confidence import binomial_lower, binomial_upper
 from noiseaug.errors import InvalidInputError
 from noiseaug.predictors import smoothed
@@ -217,8 +218,7 @@ def best_levels(surrogate: Surrogate, table: pd.DataFrame, radii: Sequence[float
             chosen = (table["rule"] == rule) & (table["quantity"] == "certified_accuracy") & (table["radius"] == radius)
             line = table[chosen].sort_values("train_sigma")
             if not line.empty:
-                ties = line["train_sigma"][line["value"].round(12) == line["value"].round(12).max()].to_numpy()
-                row[f"{rule}, best α"] = float(ties[len(ties) // 2])
+                row[f"{rule}, best α"] = best_level(line["train_sigma"], line["value"])
                 row[f"{rule}, certified accuracy there"] = float(line["value"].max())
         rows.append(row)
     return pd.DataFrame(rows)
