@@ -160,7 +160,7 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         row |= {"worst_train_sigma": float(levels[sizes.argmax()]), "inside": float(line["inside"].mean())}
         row |= {"predicted_train_sigma": chosen, "measured_train_sigma": best}
         row["measured_best"] = float(sign * truth.max()) + 0.0
-        row["regret"] = float(truth.max() - truth[levels == chosen][0])
+        row["regret"] = round(float(truth.max() - truth[levels == chosen][0]), _DIGITS)
         # the sorted levels: of two equally close ones the smaller
         habit = truth[int(np.argmin(np.abs(levels - beta).round(_DIGITS)))] if np.isfinite(beta) else np.nan
         row["regret_of_equal_noise"] = float(truth.max() - habit)
