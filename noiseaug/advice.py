@@ -100,7 +100,7 @@ def advise(
     smooth_sigma: float,
     radius: float,
     train_sigma: Sequence[float] | None = None,
-    images: int | None = 200,
+    images: int | None = 500,
     points: int | None = 10_000,
     votes: int | None = None,
     rule: str = "quadratic",

@@ -179,7 +179,7 @@ def advise(
     train_sigma: Annotated[
         str | None, typer.Option("--train-sigma", help=f"Levels to choose from: {LEVELS}; 0, 0.2β … 2β by default.")
     ] = None,
-    images: Images = 200,
+    images: Images = 500,
     points: Points = 10_000,
     votes: Annotated[int | None, typer.Option("--votes", help="Votes for each input; what the radius needs.")] = None,
     rule: Annotated[
