@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import noiseaug
-from noiseaug import bridge_cli, certification_cli
+from noiseaug import bridge_cli, certification_cli, figures_cli
 from noiseaug._command import run_app
 from noiseaug.synthetic.cli import app as synthetic_app
 from noiseaug.vision import cli as vision_cli
@@ -26,6 +26,7 @@ vision_cli.register(app)
 grid_cli.register(app)
 certification_cli.register(app)
 bridge_cli.register(app)
+figures_cli.register(app)
 
 
 @app.callback()

@@ -37,7 +37,7 @@ ORDER = (
     ("vision.commands",),
     ("bridge",),
     ("interference", "advice"),
-    ("bridge_cli",),
+    ("bridge_cli", "figures_cli"),
     ("certification_cli", "demo", "vision.cli", "vision.grid_cli"),
     ("synthetic.study",),
     ("synthetic.runs", "synthetic.benefit"),

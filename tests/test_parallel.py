@@ -256,11 +256,14 @@ def test_the_command_runs_on_a_cluster(cluster, tmp_path):
 )
 def test_no_scheduler_at_the_address(address, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
+    made = []
+    monkeypatch.setattr("distributed.Client", lambda *arguments, **options: made.append(arguments))
     monkeypatch.setattr("noiseaug._parallel._DASK_PATIENCE", 0.5)
     outcome = call("run", "minority", "--fast", "--out", tmp_path / "out", "--dask", address)
     assert outcome.status == 2
     assert "Dask scheduler" in outcome.complaint
     assert address in outcome.complaint
+    assert made == []  # a client that finds no scheduler may later close itself in any thread, and wait for ever
     # no progress bar of a run that does not begin, and no trace of it
     assert outcome.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["PRESET"]
+__all__ = ["PRESET", "diagram"]
 
 _NAME, _TITLE = "phase", "concentric Gaussians: benefit of training noise over (α, β) in d = 2, 10, 100, 784"
 
@@ -39,10 +39,11 @@ def build(fast: bool) -> Study:
 
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """The phase diagram for each radius and dimension, and sections at three smoothing levels."""
-    return {"phase_diagram": _diagram(table), "sections": _sections(table)}
+    return {"phase_diagram": diagram(table), "sections": _sections(table)}
 
 
-def _diagram(table: pd.DataFrame) -> Figure:
+def diagram(table: pd.DataFrame) -> Figure:
+    """Gain in certified accuracy over (α, β), a row for each radius, a column for each dimension."""
     accuracy = table[table["quantity"] == "certified_accuracy"]
     gains = with_benefit(accuracy)
     radii, dims = sorted(accuracy["radius"].unique()), sorted(accuracy["task_dim"].unique())

@@ -1,0 +1,37 @@
+"""Pal & Sulam 2023: risk of the smoothed classifier over α for each β on MNIST, theirs and ours in the same axes.
+
+Ours: docs/results/mnist_grid.csv, made by ``noiseaug grid`` (the command and its time stand in docs/results/README.md);
+``--fast`` draws the same table, as training takes longer than a minute.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paper_figs.risks import compute_risks, draw_risks
+from paper_figs.tables import OURS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+TITLE = "MNIST: risk of the smoothed classifier over α, for each β"
+SOURCE = "Pal & Sulam 2023, MNIST risks"
+COMMITTED = ("docs/results/mnist_grid.csv", "paper_figs/data/pal_sulam_2023_mnist_risk.csv")
+
+
+def compute(fast: bool) -> pd.DataFrame:
+    """Measured and released risks."""
+    return compute_risks(*COMMITTED)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Risk over α."""
+    ours = table[table["origin"] == OURS]
+    notes = ["released: 10,000 test images, 100 votes, 9 epochs with 100 noisy copies from the clean model"]
+    if len(ours):
+        size = f"{int(ours['images'].max()):,} test images, {int(ours['votes'].max())} votes"
+        notes.append(
+            f"ours: the same network, {size}, another training (docs/results/README.md); band: 95% over images"
+        )
+    return draw_risks(table, "MNIST: risk of the smoothed classifier over training noise", notes)

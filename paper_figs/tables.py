@@ -1,0 +1,200 @@
+"""The tables behind the figures: committed ones read, studies run, everything with the column ``origin``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from noiseaug._parallel import run_all
+from noiseaug.certificates import Run, largest_radius
+from noiseaug.errors import InvalidInputError
+from noiseaug.sweeps import read_table, run_cell, to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from noiseaug.synthetic.study import Study
+
+__all__ = [
+    "COHEN",
+    "OURS",
+    "PAL_SULAM",
+    "ROOT",
+    "SALMAN",
+    "cells_of",
+    "committed",
+    "few",
+    "measured_grid",
+    "objectives",
+    "published_risks",
+    "reach",
+    "run_study",
+    "runs_of",
+    "there",
+    "within_reach",
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Of the checkout."""
+
+OURS = "ours"
+PAL_SULAM, COHEN, SALMAN = "Pal & Sulam 2023", "Cohen et al. 2019", "Salman et al. 2019"
+"""What the column ``origin`` holds."""
+
+
+def there(path: str) -> bool:
+    """Whether a table is committed (yet).
+
+    Args:
+        path: relative to the root of the repository.
+    """
+    return (ROOT / path).is_file()
+
+
+def committed(path: str) -> pd.DataFrame:
+    """A committed table.
+
+    Args:
+        path: relative to the root of the repository.
+
+    Raises:
+        InvalidInputError: where it is not there.
+    """
+    if not there(path):
+        raise InvalidInputError(f"no file {path} in this checkout; it is committed with the repository")
+    return read_table(ROOT / path)
+
+
+def published_risks(path: str) -> pd.DataFrame:
+    """Released risks of Pal & Sulam, with the columns of a measured grid.
+
+    Args:
+        path: a table with train_sigma, smooth_sigma and risk.
+    """
+    table = committed(path)
+    return table[["train_sigma", "smooth_sigma"]].assign(
+        quantity="risk", radius=np.nan, value=table["risk"], lower=np.nan, upper=np.nan, origin=PAL_SULAM
+    )
+
+
+def measured_grid(path: str, quantities: Sequence[str]) -> pd.DataFrame:
+    """Test rows of a measured (α, β) grid, seeds averaged.
+
+    Args:
+        path: a table of ``noiseaug grid``.
+        quantities: which.
+
+    Returns:
+        train_sigma, smooth_sigma, quantity, radius, value, lower, upper, images (n), votes,
+        vote_failure_prob, origin.
+
+    Raises:
+        InvalidInputError: where it is not there.
+    """
+    table = committed(path)
+    rows = table[(table["split"] == "test") & table["quantity"].isin(list(quantities))]
+    keys = ["train_sigma", "smooth_sigma", "quantity", "radius"]
+    groups = rows.groupby(keys, dropna=False, as_index=False)
+    # the ends of the intervals too: a band around the mean that is no narrower than it has to be
+    means = groups.agg(
+        value=("value", "mean"),
+        lower=("lower", "mean"),
+        upper=("upper", "mean"),
+        images=("n", "max"),
+        votes=("votes", "max"),
+        vote_failure_prob=("vote_failure_prob", "max"),
+    )
+    return means.assign(origin=OURS)
+
+
+def reach(votes: int, failure_prob: float) -> float:
+    """The largest radius that so many votes certify, in units of β."""
+    return largest_radius(Run(1.0, votes, failure_prob))
+
+
+def within_reach(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows without those measured at radii that their votes cannot certify, where 0 says nothing of the model."""
+    if "votes" not in table:
+        return table
+    known = table["votes"].notna() & table["vote_failure_prob"].notna()
+    bounds = [
+        reach(int(votes), float(level)) if told else np.inf
+        for votes, level, told in zip(table["votes"], table["vote_failure_prob"], known, strict=True)
+    ]
+    return table[table["radius"].isna() | (table["radius"] <= np.array(bounds) * table["smooth_sigma"])]
+
+
+def objectives() -> pd.DataFrame:
+    """Runs of docs/results/mnist_objectives.csv as tidy rows: objective, seed, quantity, radius, value, origin.
+
+    Rows of ``certified_accuracy`` have their interval over images in ``lower`` and ``upper``.
+    """
+    import pandas as pd
+
+    table = committed("docs/results/mnist_objectives.csv")
+    accuracies = {found[1]: column for column in table if (found := re.fullmatch(r"ca_([0-9.]+)", str(column)))}
+    acr = next(column for column in table if str(column).startswith("acr"))
+    rows = []
+    for run in table.to_dict("records"):
+        name = re.fullmatch(r"(.+)-(\d+)\.jsonl", str(run["run"]))
+        if name is None:
+            raise InvalidInputError(
+                f"docs/results/mnist_objectives.csv has a run {run['run']!r}; expected NAME-SEED.jsonl"
+            )
+        common = {"objective": name[1], "seed": int(name[2]), "smooth_sigma": run["smooth_sigma"], "votes": run["n"]}
+        common |= {"images": run["images"]}
+        rows += [
+            common
+            | {"quantity": "certified_accuracy", "radius": float(radius), "value": run[column]}
+            | {"lower": run[f"{column}_lower"], "upper": run[f"{column}_upper"]}
+            for radius, column in accuracies.items()
+        ]
+        rows.append(common | {"quantity": "acr", "radius": np.nan, "value": run[acr]})
+    return pd.DataFrame(rows).assign(origin=OURS)
+
+
+def run_study(study: Study, fast: bool) -> pd.DataFrame:
+    """The table of a study of ``noiseaug.synthetic``, with ``origin``.
+
+    Args:
+        study: what to compute.
+        fast: in this process; otherwise on every core.
+    """
+    cells = study.cells()
+    results = dict(
+        run_all(run_cell, [cell for _, cell in cells], jobs=1 if fast else -1, progress=None if fast else study.name)
+    )
+    rows = [{**row, **columns} for index, (columns, _) in enumerate(cells) for row in results[index]]
+    return to_frame(rows).assign(origin=OURS)
+
+
+def few(levels: Sequence[float], count: int) -> list[float]:
+    """At most ``count`` of the levels, evenly spread, the first and the last among them."""
+    ordered = sorted(set(levels))
+    if len(ordered) <= count:
+        return ordered
+    return [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
+
+
+def runs_of(mask: np.ndarray) -> list[tuple[int, int, int]]:
+    """A set of cells as horizontal runs (row, first column, last column).
+
+    Args:
+        mask: booleans of shape (rows, columns).
+    """
+    padded = np.pad(np.asarray(mask, dtype=np.int8), ((0, 0), (1, 1)))
+    steps = np.diff(padded, axis=1)
+    starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
+    return [(int(row), int(first), int(last) - 1) for (row, first), (_, last) in zip(starts, ends, strict=True)]
+
+
+def cells_of(runs: pd.DataFrame, size: int) -> np.ndarray:
+    """The set of cells that :func:`runs_of` took apart, booleans of shape (size, size)."""
+    mask = np.zeros((size, size), dtype=bool)
+    for row, first, last in runs[["row", "first", "last"]].to_numpy(int):
+        mask[row, first : last + 1] = True
+    return mask
