@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
+SITE := build/site
 # one BLAS thread a process, where several processes run or where the time of one core is measured
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow bench lint clean
+.PHONY: help venv demo test test-slow bench lint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,11 +54,22 @@ bench: $(STAMP) ## time noiseaug beside the obvious implementations
 	@echo "==> Benchmarks, one BLAS thread."
 	$(ONE_THREAD) $(PY) -m benchmarks
 
+# What only the site needs; `make test` works without it.
+$(DOCS_STAMP): $(STAMP)
+	$(PY) -m pip --disable-pip-version-check install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS_STAMP) ## build the documentation into build/site; a warning or a broken link is an error
+	@echo "==> The site, from docs/, the notebooks, the command line and the docstrings: a minute or two."
+	$(ONE_THREAD) $(PY) -m sphinx -b html -W --keep-going -E -q docs $(SITE)
+	@echo "==> Open $(SITE)/index.html"
+
 lint: $(STAMP) ## check style and types only
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-clean: ## remove .venv, caches and build outputs; results and data stay
+clean: ## remove .venv, caches, the site and build outputs; results and data stay
+	rm -f docs/tutorials/*.ipynb
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .ipynb_checkpoints
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

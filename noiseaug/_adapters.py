@@ -20,8 +20,8 @@ class Predictor:
     """A base classifier as the vote engine sees it.
 
     Attributes:
-        predict: maps a batch of noisy inputs, shape (m, *shape of an input), to labels 0 … num_classes−1, shape (m,).
-            The batch is a buffer that the next one overwrites.
+        predict: maps a batch of noisy inputs, shape (m, …) with the shape of an input, to labels 0 … num_classes−1,
+            shape (m,). The batch is a buffer that the next one overwrites.
         classes: the classifier's own label of each class, shape (num_classes,), or None where 0 … num_classes−1 are.
         num_classes: number of classes; by default as many as ``classes``.
 

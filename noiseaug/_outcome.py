@@ -30,7 +30,7 @@ class Outcome:
     Attributes:
         index: position of the input in its data set.
         label: true label; −1 where it is unknown.
-        prediction: certified class, or :data:`ABSTAIN`.
+        prediction: certified class, or ``ABSTAIN``.
         radius: certified ℓ₂ radius in input units, rounded down; 0 when abstaining.
         selection: counts of every class among the n₀ selection votes, shape (num_classes,).
         looks: numbers of estimation votes at which the counts were kept, increasing; the last is the votes used.

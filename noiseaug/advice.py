@@ -47,6 +47,7 @@ RECORD_COLUMNS = (
     "regret",
     "source",
 )
+"""Columns of the record of earlier predictions."""
 
 _GRID = tuple(np.linspace(0, 2, 11).round(12))  # in units of β
 _VOTES, _MOST_VOTES = 100, 2000

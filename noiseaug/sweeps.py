@@ -39,6 +39,8 @@ COLUMNS = (
     "failure_prob",
     "seed",
 )
+"""Columns of every table (docs/glossary.md)."""
+
 VOTE_COLUMNS = ("votes", "vote_failure_prob")
 """Further columns of a table with ``finite_sample_certified_accuracy``: the run that is predicted."""
 

@@ -129,7 +129,8 @@ def pair_table(
         task: what to call the data.
 
     Returns:
-        Rows with the columns of ``noiseaug.sweeps``, the rule :data:`PREDICTED` or :data:`ACTUAL`.
+        Rows with the columns of ``noiseaug.sweeps``, the rule :data:`~noiseaug.bridge.surrogate.PREDICTED` or
+        :data:`~noiseaug.bridge.surrogate.ACTUAL`.
     """
     asked = questions(("risk", "certified_accuracy", "acr"), radii)
     rows: list[dict[str, Any]] = []

@@ -49,7 +49,7 @@ class RunDirectory(_rundir.RunDirectory):
         """Holds the directory against a second process; yields the finished cells by key, None where all are.
 
         Raises:
-            InvalidInputError: as :meth:`check`, and where another process holds the directory.
+            InvalidInputError: as ``check``, and where another process holds the directory.
         """
         with self.held(resume) as state:
             try:

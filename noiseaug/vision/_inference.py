@@ -39,7 +39,7 @@ class Network:
     """A network ready to classify.
 
     Attributes:
-        module: from inputs, shape (m, *shape), to logits, shape (m, num_classes).
+        module: from inputs, shape ``(m, *shape)``, to logits, shape (m, num_classes).
         num_classes: number of classes.
         device: where it runs.
         dtype: its precision.
@@ -58,7 +58,7 @@ class Network:
         """The class with the largest logit, shape (m,), int64; ``num_classes`` where a logit is NaN. Does not wait.
 
         Args:
-            inputs: shape (m, *shape), floating point, on the device.
+            inputs: shape ``(m, *shape)``, floating point, on the device.
 
         Raises:
             InvalidInputError: for logits of another shape, and where memory runs out.
@@ -82,7 +82,7 @@ def prepare(
     """Prepares a copy of a network; the original keeps its mode, weights and layout.
 
     Args:
-        model: from float inputs, shape (m, *shape), to logits, shape (m, num_classes).
+        model: from float inputs, shape ``(m, *shape)``, to logits, shape (m, num_classes).
         shape: of one input.
         num_classes: number of classes.
         device: where to run.

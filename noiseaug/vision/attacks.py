@@ -41,7 +41,7 @@ _SLACK = 1e-10  # relative; more than the rounding of a norm in double precision
 
 
 def draw_noise(x: Tensor, copies: int, sigma: float, generator: torch.Generator | None) -> Tensor:
-    """Gaussian noise of standard deviation ``sigma`` for each copy of each image, shape (copies, b, *shape).
+    """Gaussian noise of standard deviation ``sigma`` for each copy of each image, shape ``(copies, b, *shape)``.
 
     Drawn on the generator's device and moved to that of ``x``; zero noise takes nothing from the generator.
     """
@@ -59,9 +59,9 @@ def noisy_logits(model: nn.Module, x: Tensor, noise: Tensor | None) -> Tensor:
     """Logits of every noisy copy x + noise_j, in one call of the model, so that batch norm sees all copies together.
 
     Args:
-        model: maps (n, *shape) to logits (n, K), K ≥ 2.
-        x: images, shape (b, *shape); the copies keep its memory format.
-        noise: shape (m, b, *shape) or one that broadcasts to it, already scaled; None: one copy without noise.
+        model: maps ``(n, *shape)`` to logits (n, K), K ≥ 2.
+        x: images, shape ``(b, *shape)``; the copies keep its memory format.
+        noise: shape ``(m, b, *shape)`` or one that broadcasts to it, already scaled; None: one copy without noise.
 
     Returns:
         Logits of shape (m, b, K), in single precision at least.
@@ -140,10 +140,10 @@ class PGD:
         The model is in eval mode meanwhile, then in its former mode; its parameters get no gradient.
 
         Args:
-            model: maps (n, *shape) to logits (n, K).
-            x: images in [0, 1], shape (b, *shape).
+            model: maps ``(n, *shape)`` to logits (n, K).
+            x: images in [0, 1], shape ``(b, *shape)``.
             y: class to move away from, shape (b,), int64.
-            noise: shape (m, b, *shape), already scaled; None for the base classifier itself.
+            noise: shape ``(m, b, *shape)``, already scaled; None for the base classifier itself.
             generator: for the random start alone.
 
         Returns:
@@ -273,7 +273,7 @@ def _refuse_outside(x: Tensor) -> None:
 
 
 def _per_image(values: Tensor, x: Tensor) -> Tensor:
-    """One value an image, shape (b,), as a factor for (b, *shape)."""
+    """One value an image, shape (b,), as a factor for ``(b, *shape)``."""
     return values.reshape(-1, *[1] * (x.ndim - 1))
 
 

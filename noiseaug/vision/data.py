@@ -144,7 +144,7 @@ def load_images(name: str, split: str, *, root: Path | str | None = None, downlo
     """A split of a data set.
 
     Args:
-        name: one of :data:`DATASETS`, or a ``.npz`` file with ``x`` and ``y`` and, to train on, ``train_x`` and
+        name: one of ``DATASETS``, or a ``.npz`` file with ``x`` and ``y`` and, to train on, ``train_x`` and
             ``train_y`` (:func:`noiseaug.vision._formats.read_npz`). ``name:A,B`` chooses classes by number or name,
             labelled 0, 1, … in the order that they have in the set.
         split: ``train`` or ``test``.
@@ -235,7 +235,7 @@ def fetch(name: str, *, root: Path | str | None = None, progress: bool = True) -
     """Makes all files of a data set be there as they were published; damaged ones are replaced.
 
     Args:
-        name: one of :data:`DATASETS`.
+        name: one of ``DATASETS``.
         root: the data root (:func:`data_root`).
         progress: show a bar for each download on standard error.
 
@@ -291,7 +291,7 @@ def describe(name: str, root: Path | str | None = None) -> Inventory:
     """Takes stock of a data set in the data root; reads and checks every file, changes and downloads nothing.
 
     Raises:
-        InvalidInputError: for a name that is not in :data:`DATASETS`, and as :func:`data_root` does.
+        InvalidInputError: for a name that is not in ``DATASETS``, and as :func:`data_root` does.
     """
     source = _source(name)
     if not source.files:

@@ -46,8 +46,9 @@ class TorchBase:
     """A network to certify, and how to run it.
 
     Attributes:
-        model: from inputs in [0, 1] (with noise), shape (m, *shape), to logits, shape (m, num_classes). It is copied:
-            mode, weights and layout of the original stay; later training does not reach a counter that was made before.
+        model: from inputs in [0, 1] (with noise), shape ``(m, *shape)``, to logits, shape (m, num_classes). It
+            is copied: mode, weights and layout of the original stay; later training does not reach a counter that was
+            made before.
         shape: of one input, to which inputs of any shape are reshaped; by default the model's own ``shape``, else that
             of the input.
         device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``.

@@ -1,21 +1,25 @@
 """Training objectives as compositions: an attack, noisy copies, a cross-entropy, and a penalty on the logits.
 
+Example::
+
     objective = make_objective("smoothadv", train_sigma=0.5, radius=1.0, copies=4)
     loss, logits = objective.loss(model, x, y, generator=generator, epoch=3.5)
 
 Write x̃_j = x' + αε_j for the m noisy copies, F for the logits, G = (1/m) Σ_j softmax F(x̃_j) for the soft smoothed
 classifier, CE for the cross-entropy. With x' = x unless there is an attack, the objectives are, image by image,
 
-| name | loss | paper |
-|---|---|---|
-| clean | CE(F(x)) | |
-| gaussian | mean_j CE(F(x̃_j)) | Cohen et al. 2019 |
-| smoothadv | the same, x' attacked | Salman et al. 2019 |
-| adre | gaussian + λ log G^c, c the largest wrong class of G | Feng et al. 2020 |
-| adreadv | the same, x' attacked | Feng et al. 2020 |
-| stability | CE(F(x)) + λ mean_j CE(softmax F(x) against F(x̃_j)) | Zheng et al. 2016, Li et al. 2019 |
-| macer | −log G_y + λ (α/2) max(0, γ − Φ⁻¹(p_y) + Φ⁻¹(p_2)) where right | Zhai et al. 2020 |
-| consistency | gaussian + λ mean_j KL(G ‖ softmax F(x̃_j)) + η H(G) | Jeong & Shin 2020 |
+===========  =================================================================  =====================================
+name         loss                                                               paper
+===========  =================================================================  =====================================
+clean        CE(F(x))
+gaussian     mean_j CE(F(x̃_j))                                                  Cohen et al. 2019
+smoothadv    the same, x' attacked                                              Salman et al. 2019
+adre         gaussian + λ log G^c, c the largest wrong class of G               Feng et al. 2020
+adreadv      the same, x' attacked                                              Feng et al. 2020
+stability    CE(F(x)) + λ mean_j CE(softmax F(x) against F(x̃_j))                Zheng et al. 2016, Li et al. 2019
+macer        −log G_y + λ (α/2) max(0, γ − Φ⁻¹(p_y) + Φ⁻¹(p_2)) where right     Zhai et al. 2020
+consistency  gaussian + λ mean_j KL(G ‖ softmax F(x̃_j)) + η H(G)                Jeong & Shin 2020
+===========  =================================================================  =====================================
 
 Weights are by default those of the authors' code where there is any (Stability: of Jeong & Shin's; ADRE: of an
 independent one). A new objective is one entry of ``OBJECTIVES``.
@@ -98,8 +102,8 @@ class Objective:
         """The loss of a batch. Noise is drawn anew in each call, and not clipped.
 
         Args:
-            model: maps (n, *shape) to logits (n, K); called once on all copies, and besides by the attack.
-            x: images in [0, 1], shape (b, *shape); the copies keep their memory format.
+            model: maps ``(n, *shape)`` to logits (n, K); called once on all copies, and besides by the attack.
+            x: images in [0, 1], shape ``(b, *shape)``; the copies keep their memory format.
             y: labels, shape (b,), int64.
             generator: of the noise, on the device of ``x`` or on the CPU.
             epoch: epochs done so far, with fractions; for the warm-up.

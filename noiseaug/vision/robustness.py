@@ -84,10 +84,10 @@ def attack_frame(
     Rows of an image depend on its index and on the counter's seed, not on the other images: a run can be cut in parts.
 
     Args:
-        base: the base classifier, maps (n, *shape) to logits (n, K).
+        base: the base classifier, maps ``(n, *shape)`` to logits (n, K).
         counter: of the votes of the same classifier, with Gaussian noise, whose level is the attack's too. Votes are
             drawn with seeds derived from the counter's, so that they are independent of those that certified.
-        x: images, shape (b, *shape): floats in [0, 1], or uint8.
+        x: images, shape ``(b, *shape)``: floats in [0, 1], or uint8.
         y: labels, shape (b,), integers in 0 … K−1.
         indices: of the images in their data set, shape (b,).
         attack: ``"pgd"`` or ``"ddn"``.
@@ -98,7 +98,8 @@ def attack_frame(
             taken at the point where the soft classifier, under noise common to all, is worst.
         n: votes for each point.
         failure_prob: probability of a wrong statement on the class of an image, at most.
-        certified: rows index, prediction, radius, of :func:`~noiseaug.certify` or a log, for these images at least.
+        certified: rows index, prediction, radius, of :func:`~noiseaug.certification.certify` or a log, for these
+            images at least.
         progress: show a bar on standard error.
 
     Returns:

@@ -28,7 +28,7 @@ class SmoothedModule(nn.Module):
     backward pass: memory is that of one batch, for a third more time.
 
     Args:
-        base: maps (n, *shape) to logits (n, K). It is put into eval mode.
+        base: maps ``(n, *shape)`` to logits (n, K). It is put into eval mode.
         smooth_sigma: β ≥ 0, in input units.
         samples: m ≥ 1.
         seed: of the noise.
@@ -67,7 +67,7 @@ class SmoothedModule(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Log-probabilities of shape (b, K) for images of shape (b, *shape)."""
+        """Log-probabilities of shape (b, K) for images of shape ``(b, *shape)``."""
         noise = self._noise(x)
         size = max(1, self.batch // max(1, len(x)))
         parts = list(noise.split(size))
@@ -84,7 +84,7 @@ class SmoothedModule(nn.Module):
         return noisy_logits(self.base, x, noise).log_softmax(-1).logsumexp(0)
 
     def _noise(self, x: Tensor) -> Tensor:
-        """Shape (samples, 1, *shape)."""
+        """Shape ``(samples, 1, *shape)``."""
         number, self._calls = self._calls if self.fresh else 0, self._calls + 1
         (word,) = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(word >> np.uint64(1)))

@@ -23,7 +23,7 @@ from noiseaug.vision._batches import TrainingSet, augmented, epoch_batches, key_
 from noiseaug.vision.models import Classifier
 from noiseaug.vision.recipes import Recipe
 
-__all__ = ["Trainer", "accuracy", "out_of_memory"]
+__all__ = ["Sums", "Trainer", "accuracy", "out_of_memory"]
 
 
 class _Precise(nn.Module):
