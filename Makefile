@@ -11,7 +11,7 @@ SITE := build/site
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow bench lint docs clean
+.PHONY: help venv demo test test-slow bench notebooks docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ test-slow: $(STAMP) ## run the tests that are marked slow
 bench: $(STAMP) ## time noiseaug beside the obvious implementations
 	@echo "==> Benchmarks, one BLAS thread."
 	$(ONE_THREAD) $(PY) -m benchmarks
+
+notebooks: $(STAMP) ## execute the notebooks in place (MNIST from $NOISEAUG_DATA, where it is there)
+	@echo "==> The notebooks, some minutes on two cores; only their outputs change."
+	$(ONE_THREAD) $(PY) -m notebooks
 
 # What only the site needs; `make test` works without it.
 $(DOCS_STAMP): $(STAMP)

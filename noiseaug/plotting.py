@@ -7,7 +7,7 @@ One look for the whole project: training noise α in greens, smoothing noise β 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "LABELS",
@@ -25,6 +26,7 @@ __all__ = [
     "diagonal",
     "finish",
     "hatch_where",
+    "interval_map",
     "level_map",
     "measured_curves",
     "new_figure",
@@ -249,6 +251,30 @@ def hatch_where(axes: Axes, table: pd.DataFrame, x: str, y: str, where: pd.Serie
 
         with mpl.rc_context({"hatch.linewidth": 0.4, "hatch.color": "0.6"}):
             axes.contourf(grid.columns, grid.index, grid.to_numpy(), levels=[0.5, 1.5], colors="none", hatches=["////"])
+
+
+def interval_map(axes: Axes, pieces: Mapping[float, ArrayLike], level: str, *, domain: tuple[float, float]) -> None:
+    """Unions of intervals, one above the other over a noise level: how pieces shrink, merge and vanish.
+
+    Args:
+        axes: where to draw.
+        pieces: the intervals at each level, such as ``region.intervals`` of :class:`noiseaug.regions.IntervalUnion`;
+            shape (k, 2), k ≥ 0. Infinite ends are drawn up to the end of the domain.
+        level: column that the levels are of, for colour and label.
+        domain: ends of the part of the line that is shown.
+    """
+    levels = sorted(pieces)
+    heights = np.array(levels, dtype=float)
+    ends = np.concatenate([heights[:1], 0.5 * (heights[1:] + heights[:-1]), heights[-1:]])
+    colour = colours(level, 3)[1]
+    for height, bottom, top in zip(levels, ends[:-1], ends[1:], strict=True):
+        bounds = np.clip(np.asarray(pieces[height], dtype=float).reshape(-1, 2), *domain)
+        spans = [(low, high - low) for low, high in bounds]
+        axes.broken_barh(spans, (bottom, top - bottom), facecolors=colour, lw=0.3, edgecolor=colour)
+    axes.set_xlim(*domain)
+    axes.set_ylim(ends[0], ends[-1])
+    axes.set_xlabel("x")
+    axes.set_ylabel(LABELS.get(level, level))
 
 
 def diagonal(axes: Axes, low: float, high: float) -> None:

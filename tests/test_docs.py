@@ -52,6 +52,8 @@ def broken_links(text: str, page: Path) -> list[str]:
         if "://" in link or link.startswith("mailto:"):
             continue
         target = page if not path else (page.parent / path)
+        if target.parent.resolve() == site.TUTORIALS and target.suffix == ".ipynb":
+            target = site.NOTEBOOKS / target.name  # which the build copies
         found = target.exists() and target.resolve().is_relative_to(ROOT)
         if found and anchor:
             found = target.suffix == ".md" and anchor in anchors(target.read_text(encoding="utf-8"))

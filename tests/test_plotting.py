@@ -1,0 +1,51 @@
+"""Drawing functions that no preset's picture covers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from noiseaug import plotting, predictors, tasks
+
+
+@pytest.fixture
+def axes():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plotting.new_figure()
+    yield panels[0][0]
+    plt.close(figure)
+
+
+def boxes(axes):
+    """Corners (left, bottom, right, top) of everything that is drawn, from the bottom."""
+    paths = [path.get_extents() for collection in axes.collections for path in collection.get_paths()]
+    return sorted((box.y0, box.x0, box.x1, box.y1) for box in paths)
+
+
+def test_intervals_are_drawn_at_their_ends_and_levels_meet_halfway(axes):
+    plotting.interval_map(
+        axes, {0.0: [[-1, 1]], 1.0: [[-0.5, 0], [0.25, 0.5]], 3.0: []}, "smooth_sigma", domain=(-2, 2)
+    )
+    assert boxes(axes) == [(0.0, -1.0, 1.0, 0.5), (0.5, -0.5, 0.0, 2.0), (0.5, 0.25, 0.5, 2.0)]
+    assert axes.get_xlim() == (-2, 2)
+    assert axes.get_ylim() == (0, 3)
+    assert axes.get_ylabel() == plotting.LABELS["smooth_sigma"]
+
+
+def test_infinite_intervals_end_with_the_domain(axes):
+    plotting.interval_map(axes, {0.0: [[-np.inf, 0]], 1.0: [[5, np.inf]]}, "train_sigma", domain=(-2, 3))
+    assert boxes(axes)[0] == (0.0, -2.0, 0.0, 0.5)
+    assert all(left == right for _, left, right, _ in boxes(axes)[1:])  # beyond the domain there is nothing to see
+
+
+def test_a_melting_region_fits_its_picture(axes):
+    region = predictors.bayes(tasks.Intervals([[-1, 1]], domain=(-3, 3)))
+    plotting.interval_map(
+        axes, {s: region.smoothed(s).intervals for s in (0.0, 1.0, 2.0)}, "smooth_sigma", domain=(-3, 3)
+    )
+    assert len(boxes(axes)) == 2  # at β = 2 nothing is left
+    assert boxes(axes)[1][2] == pytest.approx(0.93327, abs=1e-5)
