@@ -78,7 +78,9 @@ def relocate(text: str, source: Path, page: Path) -> str:
         if not path or "://" in path or path.startswith("mailto:"):
             return found[0]
         target = (source.parent / path).resolve()
-        if target.is_relative_to(NOTEBOOKS):
+        if target == NOTEBOOKS:
+            target = TUTORIALS / "index.md"
+        elif target.is_relative_to(NOTEBOOKS):
             target = TUTORIALS / target.relative_to(NOTEBOOKS)
         elif target.parent == ROOT and target.name in PAGES:
             target = DOCS / PAGES[target.name]

@@ -79,6 +79,7 @@ def test_pages_that_are_made_have_known_parts_and_working_links(page):
         # the pages of the root are pages of the site, and were moved to it
         assert not any(f"]({prefix}{name}" in moved for name in site.PAGES for prefix in ("", "../"))
         assert broken_links(moved, page) == []
+        assert "](tutorials)" not in moved  # a folder is no page of the site
 
 
 def test_the_site_has_the_pages_of_the_root():
