@@ -24,6 +24,7 @@ from noiseaug import _validate
 from noiseaug._files import write_atomically
 from noiseaug.bridge._samples import class_mask, flat, spread, training_part
 from noiseaug.bridge.choice import best_level, plausible_levels, recommended_level
+from noiseaug.bridge.compare import choices
 from noiseaug.bridge.prediction import RULES, make_family, rule_votes
 from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
@@ -304,17 +305,12 @@ def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str) -> pd
     """Rows of a record from the gaps between a prediction and a measurement.
 
     Args:
-        gaps: from :func:`noiseaug.bridge.gap_table`; its rows for risk (radius 0) and certified accuracy at radii above
-            0 are taken. Where no model certified anything (a radius out of the votes' reach) there is no best level to
-            be close to, so such rows are left out.
+        gaps: from :func:`noiseaug.bridge.gap_table`, of which :func:`~noiseaug.bridge.compare.choices` are taken.
         data: name of the data set.
         model: what was trained.
         source: how it was measured: a file or a command.
     """
-    wanted = gaps[gaps["rule"].isin(RULES) & (gaps["smooth_sigma"] > 0)]
-    risk = (wanted["quantity"] == "risk").to_numpy()
-    certified = (wanted["quantity"] == "certified_accuracy") & (wanted["radius"] > 0) & (wanted["measured_best"] > 0)
-    rows = wanted[risk | certified.to_numpy()]
+    rows = choices(gaps[gaps["rule"].isin(RULES)])
     filled = rows.assign(radius=rows["radius"].fillna(0.0), data=data, model=model, source=source)
     return filled[list(RECORD_COLUMNS)].reset_index(drop=True)
 

@@ -119,6 +119,7 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
         print(remark)
     if tables.gaps is not None:
         _show(tables.gaps.loc[tables.gaps["quantity"] != "acr", _SHOWN])
+        _tell_choices(tables.gaps[tables.gaps["against"] == "measured"])
     if tables.best is not None:
         _show(tables.best)
     for name, curve in curves.items():
@@ -128,6 +129,19 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
             f"inside the interval at {int(curve['inside'].sum())} of {len(curve)} radii, largest gap "
             f"{curve['gap'].abs().max():.4f}"
         )
+
+
+def _tell_choices(gaps: pd.DataFrame) -> None:
+    """What the level that a rule recommends costs, and what the custom does."""
+    from noiseaug.bridge.compare import choices
+    from noiseaug.bridge.prediction import RULES
+
+    for rule, part in choices(gaps[gaps["rule"].isin(RULES)]).groupby("rule", sort=False):
+        told = [
+            f"{part[name].mean():.4f} on average, {part[name].max():.4f} at most"
+            for name in ("regret", "regret_of_equal_noise")
+        ]
+        print(f"\n{rule} rule: its α loses {told[0]}, over {len(part)} pairs (β, r) in reach; α = β loses {told[1]}")
 
 
 def _show(table: pd.DataFrame) -> None:

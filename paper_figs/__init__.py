@@ -50,14 +50,12 @@ FIGURES = (
     "train_test_noise",
     # Salman et al. 2019
     "smoothadv",
+    "smoothadv_parameters",
     "smoothadv_table",
 )
 """Every figure by the name of its module, in the order of the list."""
 
 MISSING = {
-    "SmoothAdv, effect of the number of copies m": "no trainings over m",
-    "SmoothAdv, effect of the number of attack steps T": "no trainings over T",
-    "SmoothAdv, effect of the attack radius ε": "no trainings over ε",
     "SmoothAdv with pre-training or semi-supervision, ours": "no such trainings; published: smoothadv_table",
     "ADRE and T-CERTIFY as Feng et al. print them": "their tables were not to be had",
 }

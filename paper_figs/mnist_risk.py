@@ -34,4 +34,7 @@ def draw(table: pd.DataFrame) -> Figure:
         notes.append(
             f"ours: the same network, {size}, another training (docs/results/README.md); band: 95% over images"
         )
+        pairs = table[table["origin"] != OURS].merge(ours, on=["train_sigma", "smooth_sigma"])
+        inside = int(((pairs["value_x"] >= pairs["lower_y"]) & (pairs["value_x"] <= pairs["upper_y"])).sum())
+        notes.append(f"{inside} of {len(pairs)} released risks at the same α and β lie in our intervals")
     return draw_risks(table, "MNIST: risk of the smoothed classifier over training noise", notes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,7 @@ __all__ = [
     "objectives",
     "published_risks",
     "reach",
+    "report_rows",
     "run_study",
     "runs_of",
     "there",
@@ -135,26 +136,31 @@ def objectives() -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = committed("docs/results/mnist_objectives.csv")
+    rows = []
+    for name, row in report_rows("docs/results/mnist_objectives.csv"):
+        found = re.fullmatch(r"(.+)-(\d+)", name)
+        if found is None:
+            raise InvalidInputError(f"docs/results/mnist_objectives.csv has a run {name!r}; expected NAME-SEED.jsonl")
+        rows.append({"objective": found[1], "seed": int(found[2])} | row)
+    return pd.DataFrame(rows).assign(origin=OURS)
+
+
+def report_rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A table of ``noiseaug report --format csv`` as tidy rows, each with the name of its log.
+
+    Rows have smooth_sigma, votes, images, quantity, radius and value; those of ``certified_accuracy`` have their
+    interval over images in ``lower`` and ``upper``.
+    """
+    table = committed(path)
     accuracies = {found[1]: column for column in table if (found := re.fullmatch(r"ca_([0-9.]+)", str(column)))}
     acr = next(column for column in table if str(column).startswith("acr"))
-    rows = []
     for run in table.to_dict("records"):
-        name = re.fullmatch(r"(.+)-(\d+)\.jsonl", str(run["run"]))
-        if name is None:
-            raise InvalidInputError(
-                f"docs/results/mnist_objectives.csv has a run {run['run']!r}; expected NAME-SEED.jsonl"
-            )
-        common = {"objective": name[1], "seed": int(name[2]), "smooth_sigma": run["smooth_sigma"], "votes": run["n"]}
-        common |= {"images": run["images"]}
-        rows += [
-            common
-            | {"quantity": "certified_accuracy", "radius": float(radius), "value": run[column]}
-            | {"lower": run[f"{column}_lower"], "upper": run[f"{column}_upper"]}
-            for radius, column in accuracies.items()
-        ]
-        rows.append(common | {"quantity": "acr", "radius": np.nan, "value": run[acr]})
-    return pd.DataFrame(rows).assign(origin=OURS)
+        name = str(run["run"]).removesuffix(".jsonl")
+        common = {"smooth_sigma": run["smooth_sigma"], "votes": run["n"], "images": run["images"]}
+        for radius, column in accuracies.items():
+            row = {"quantity": "certified_accuracy", "radius": float(radius), "value": run[column]}
+            yield name, common | row | {"lower": run[f"{column}_lower"], "upper": run[f"{column}_upper"]}
+        yield name, common | {"quantity": "acr", "radius": np.nan, "value": run[acr]}
 
 
 def run_study(study: Study, fast: bool) -> pd.DataFrame:

@@ -736,6 +736,10 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     assert names == tables | {"quadratic.png", "kernel.png", "overlay.png", "pair.png"}
     gaps = pd.read_csv(out / "gap.csv")
     assert {"measured", ACTUAL, LINEAR} == set(gaps["against"])
+    rows = gaps[(gaps["against"] == "measured") & (gaps["rule"] == "kernel") & (gaps["measured_best"] > 0)]
+    lost, usual = (f"{rows[name].mean():.4f} on average" for name in ("regret", "regret_of_equal_noise"))
+    assert f"kernel rule: its α loses {lost}" in done.out
+    assert f"over {len(rows)} pairs (β, r) in reach; α = β loses {usual}" in done.out
     kept = track_record(record)
     assert kept[["model", "rule", "smooth_sigma", "radius", "measured_train_sigma"]].values.tolist() == [
         ["cnn", rule, 0.5, radius, 0.5] for rule in ("kernel", "quadratic") for radius in (0.0, 0.5)

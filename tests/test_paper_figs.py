@@ -724,3 +724,32 @@ def test_all_of_them_fast(tmp_path):
     kinds = {name: {path.suffix for path in tmp_path.glob(f"{name}.*")} for name in FIGURES}
     assert all({".csv", ".pdf", ".png"} <= found for found in kinds.values())
     assert (tmp_path / "melting.gif").is_file()
+
+
+def test_the_note_counts_released_risks_in_our_intervals():
+    from paper_figs import mnist_risk
+
+    ours = pd.read_csv(ROOT / "docs/results/mnist_grid.csv")
+    ours = ours[(ours["quantity"] == "risk") & (ours["split"] == "test")].round(6)
+    theirs = pd.read_csv(ROOT / "paper_figs/data/pal_sulam_2023_mnist_risk.csv").round(6)
+    released = {(row.train_sigma, row.smooth_sigma): row.risk for row in theirs.itertuples()}
+    found = [(released.get((row.train_sigma, row.smooth_sigma)), row.lower, row.upper) for row in ours.itertuples()]
+    inside = [lower <= risk <= upper for risk, lower, upper in found if risk is not None]
+    figure = mnist_risk.draw(mnist_risk.compute(False))
+    assert f"{sum(inside)} of {len(inside)} released risks" in " ".join(figure._supxlabel.get_text().split())
+    plt.close(figure)
+
+
+def test_smoothadv_parameters_are_those_of_the_runs():
+    from paper_figs import smoothadv_parameters
+
+    raw = pd.read_csv(ROOT / "docs/results/mnist_smoothadv.csv").set_index("run")
+    table = smoothadv_parameters.compute(False)
+    acr = table[(table["quantity"] == "acr") & (table["objective"] == "smoothadv")]
+    column = next(name for name in raw if name.startswith("acr"))
+    for row in acr.itertuples():
+        run = f"smoothadv-m{row.copies:g}-T{row.steps:g}-e{row.attack_radius:g}.jsonl"
+        assert row.value == raw.loc[run, column]
+    assert len(acr) == len(raw) - 1  # and one of Gaussian training
+    # one parameter at a time: each panel shares a run with the others
+    assert ((acr[["copies", "steps", "attack_radius"]] != [2, 2, 1]).sum(axis=1) <= 1).all()

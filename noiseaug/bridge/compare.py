@@ -13,7 +13,7 @@ from noiseaug.errors import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_votes", "gap_table", "measured_rows", "overlay"]
+__all__ = ["check_votes", "choices", "gap_table", "measured_rows", "overlay"]
 
 _KEYS = ["smooth_sigma", "quantity", "radius"]
 _FINITE = "finite_sample_certified_accuracy"
@@ -166,6 +166,19 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         row["regret_of_equal_noise"] = float(truth.max() - habit)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def choices(gaps: pd.DataFrame) -> pd.DataFrame:
+    """The curves on which α has to be chosen: risk, and certified accuracy at radii above 0, each smoothed.
+
+    Where no model certified anything (a radius out of the votes' reach) there is no best level to be close to.
+
+    Args:
+        gaps: from :func:`gap_table`.
+    """
+    smooth = gaps[gaps["smooth_sigma"] > 0]
+    certified = (smooth["quantity"] == "certified_accuracy") & (smooth["radius"] > 0) & (smooth["measured_best"] > 0)
+    return smooth[((smooth["quantity"] == "risk") | certified).to_numpy()]
 
 
 def _predicted_level(line: pd.DataFrame, sign: float, beta: float) -> float:
