@@ -22,7 +22,7 @@ from scipy import special
 
 from noiseaug import _validate
 from noiseaug._files import write_atomically
-from noiseaug.bridge._samples import class_mask, flat, spread, training_part
+from noiseaug.bridge._samples import class_mask, default_components, flat, spread, training_part
 from noiseaug.bridge.choice import best_level, plausible_levels, recommended_level
 from noiseaug.bridge.compare import choices
 from noiseaug.bridge.prediction import RULES, make_family, rule_votes
@@ -54,7 +54,6 @@ _GRID = tuple(np.linspace(0, 2, 11).round(12))  # in units of β
 _VOTES, _MOST_VOTES = 100, 2000
 _COUNTABLE = 10**6  # votes that may still be worth the wait
 _TAIL_VOTES = 10  # votes that an input exactly at the radius has for other classes, on average, at least
-_WIDE, _SOME_AXES = 1000, 200  # of inputs with more coordinates, surrogates see this many principal components
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +199,7 @@ def _surrogate_levels(x: np.ndarray, y: np.ndarray, radius: float) -> pd.DataFra
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    components = None if x.shape[1] <= _WIDE else _SOME_AXES
+    components = default_components(x.shape[1])
     for pair in itertools.combinations(range(int(y.max()) + 1), 2) if radius > 0 else ():
         kept, labels = class_mask(y, pair)
         surrogate = fit_surrogate(x[kept], labels, components=components)

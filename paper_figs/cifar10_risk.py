@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paper_figs.risks import compute_risks, draw_risks
-from paper_figs.tables import OURS
+from paper_figs.risks import compute_risks, draw_risks, our_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +27,5 @@ def compute(fast: bool) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Risk over α."""
-    ours = table[table["origin"] == OURS]
-    notes = ["released: 400 test images, 200 votes (standard error about .02)"]
-    if len(ours):
-        size = f"{int(ours['images'].max()):,} test images, {int(ours['votes'].max())} votes"
-        notes.append(f"ours: {size}, another training (docs/results/README.md); band: 95% over images")
+    notes = ["released: 400 test images, 200 votes (standard error about .02)", *our_notes(table)]
     return draw_risks(table, "CIFAR-10: risk of the smoothed classifier over training noise", notes)

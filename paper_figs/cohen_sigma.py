@@ -1,6 +1,6 @@
 """Cohen et al. 2019: certified accuracy over the radius for each σ, trained and smoothed with the same noise.
 
-Ours: the diagonal α = β of docs/results/mnist_grid.csv and, as soon as it is committed, of
+Ours: the diagonal α = β of docs/results/mnist_grid.csv and of
 docs/results/cifar10_grid.csv (``noiseaug grid``; the commands stand in docs/results/README.md). Theirs: CIFAR-10,
 paper_figs/data/cohen_2019_cifar10.csv. ``--fast`` draws the same tables.
 """
@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paper_figs import look
-from paper_figs.tables import COHEN, OURS, committed, few, measured_grid, reach, there, within_reach
+from paper_figs.tables import COHEN, OURS, committed, measured_grid, reach, there, within_reach
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TITLE = "certified accuracy by σ (α = β): MNIST (ours), CIFAR-10 (published)"
-SOURCE = "Cohen et al. 2019, CIFAR-10 by σ; ours on MNIST"
+TITLE = "certified accuracy by σ (α = β): MNIST (ours), CIFAR-10 (ours and published)"
+SOURCE = "Cohen et al. 2019, CIFAR-10 by σ; ours on MNIST and CIFAR-10"
 COMMITTED = (
     "docs/results/mnist_grid.csv",
     "docs/results/cifar10_grid.csv",
@@ -49,8 +48,8 @@ def draw(table: pd.DataFrame) -> Figure:
     figure, axes = look.new_figure(1, 2, width=3.1, height=2.8)
     for axis, data in zip(axes[0], _GRIDS, strict=True):
         here = within_reach(table[table["data"] == data])
-        _panel(axis, here[here["origin"] == OURS])
-        _panel(axis, here[here["origin"] != OURS])
+        look.radius_curves(axis, here[here["origin"] == OURS], "smooth_sigma", "σ", 4)
+        look.radius_curves(axis, here[here["origin"] != OURS], "smooth_sigma", "σ", 4)
         names = [("ours", False)] if (here["origin"] == OURS).any() else []
         names += [(COHEN, True)] if (here["origin"] == COHEN).any() else []
         low = data == "MNIST"  # its curves stay high
@@ -73,19 +72,3 @@ def draw(table: pd.DataFrame) -> Figure:
             "published: 10,000 images, 100,000 votes",
         ],
     )
-
-
-def _panel(axes: Axes, table: pd.DataFrame) -> None:
-    from noiseaug import plotting
-
-    levels = few(table["smooth_sigma"].unique().tolist(), 4)
-    for colour, sigma in zip(plotting.colours("smooth_sigma", len(levels)), levels, strict=True):
-        line = table[table["smooth_sigma"] == sigma].sort_values("radius")
-        axes.plot(
-            line["radius"],
-            line["value"],
-            color=colour,
-            label=f"σ = {sigma:g}",
-            **look.line_style(line["origin"].iloc[0]),
-        )
-        look.band(axes, line, "radius", colour)

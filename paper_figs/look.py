@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from noiseaug.plotting import LABELS
+from paper_figs.tables import few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ __all__ = [
     "new_figure",
     "outside_legend",
     "panel_title",
+    "radius_curves",
 ]
 
 INPUT, PIXELS, CELLS, FRACTION = "input units", "pixels in [0, 1]", "cells", "fraction"
@@ -123,6 +125,26 @@ def band(axes: Axes, line: pd.DataFrame, x: str, colour: Any) -> None:
     """The interval of a curve, where it has one."""
     if line["lower"].notna().all() and line["upper"].notna().all():
         axes.fill_between(line[x], line["lower"], line["upper"], color=colour, alpha=0.18, lw=0)
+
+
+def radius_curves(axes: Axes, table: pd.DataFrame, column: str, symbol: str, most: int) -> None:
+    """Certified accuracy over the radius, a line for each of at most so many levels, with its interval.
+
+    Args:
+        axes: where.
+        table: rows of one origin.
+        column: ``train_sigma`` or ``smooth_sigma``, which tells the lines apart.
+        symbol: its name in the legend.
+        most: lines.
+    """
+    from noiseaug import plotting
+
+    levels = few(table[column].unique().tolist(), most)
+    for colour, level in zip(plotting.colours(column, len(levels)), levels, strict=True):
+        line = table[table[column] == level].sort_values("radius")
+        style = line_style(line["origin"].iloc[0])
+        axes.plot(line["radius"], line["value"], color=colour, label=f"{symbol} = {level:g}", **style)
+        band(axes, line, "radius", colour)
 
 
 def name_origins(axes: Axes, names: Sequence[tuple[str, bool]], **options: Any) -> None:

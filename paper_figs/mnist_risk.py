@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paper_figs.risks import compute_risks, draw_risks
+from paper_figs.risks import compute_risks, draw_risks, our_notes
 from paper_figs.tables import OURS
 
 if TYPE_CHECKING:
@@ -29,11 +29,8 @@ def draw(table: pd.DataFrame) -> Figure:
     """Risk over α."""
     ours = table[table["origin"] == OURS]
     notes = ["released: 10,000 test images, 100 votes, 9 epochs with 100 noisy copies from the clean model"]
+    notes += our_notes(table, "the same network, ")
     if len(ours):
-        size = f"{int(ours['images'].max()):,} test images, {int(ours['votes'].max())} votes"
-        notes.append(
-            f"ours: the same network, {size}, another training (docs/results/README.md); band: 95% over images"
-        )
         pairs = table[table["origin"] != OURS].merge(ours, on=["train_sigma", "smooth_sigma"])
         inside = int(((pairs["value_x"] >= pairs["lower_y"]) & (pairs["value_x"] <= pairs["upper_y"])).sum())
         notes.append(f"{inside} of {len(pairs)} released risks at the same α and β lie in our intervals")

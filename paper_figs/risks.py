@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["compute_risks", "draw_risks"]
+__all__ = ["compute_risks", "draw_risks", "our_notes"]
 
 _PANELS = 6
 
@@ -28,6 +28,20 @@ def compute_risks(grid: str, released: str) -> pd.DataFrame:
 
     published = published_risks(released)
     return pd.concat([measured_grid(grid, ["risk"]), published], ignore_index=True) if there(grid) else published
+
+
+def our_notes(table: pd.DataFrame, what: str = "") -> list[str]:
+    """What a reader must know of our numbers, where there are any.
+
+    Args:
+        table: from :func:`compute_risks`.
+        what: to say first.
+    """
+    ours = table[table["origin"] == OURS]
+    if ours.empty:
+        return []
+    size = f"{int(ours['images'].max()):,} test images, {int(ours['votes'].max())} votes"
+    return [f"ours: {what}{size}, another training (docs/results/README.md); band: 95% over images"]
 
 
 def draw_risks(table: pd.DataFrame, title: str, notes: Sequence[str]) -> Figure:

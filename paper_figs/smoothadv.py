@@ -2,7 +2,7 @@
 
 Ours: docs/results/mnist_objectives.csv, made by ``sh docs/results/mnist_objectives.sh FOLDER`` (some half an hour);
 theirs: paper_figs/data/salman_2019_cifar10.csv, and Cohen et al.'s model of the same σ. ``--fast`` draws the same
-tables. The effects of m, T and ε need trainings that were not run; nothing is drawn of them.
+tables. The effects of m, T and ε are drawn by ``smoothadv_parameters``.
 """
 
 from __future__ import annotations

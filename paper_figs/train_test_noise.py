@@ -1,7 +1,7 @@
 """Cohen et al. 2019: training noise that is not the smoothing noise, α ≠ β.
 
 Ours: docs/results/mnist_grid.csv at the β next to .5 (``noiseaug grid``; the command stands in
-docs/results/README.md), and docs/results/cifar10_grid.csv as soon as it is committed. Theirs: CIFAR-10 at β = .5, 500
+docs/results/README.md), and docs/results/cifar10_grid.csv. Theirs: CIFAR-10 at β = .5, 500
 images, paper_figs/data/cohen_2019_cifar10.csv. ``--fast`` draws the same tables.
 """
 
@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paper_figs import look
-from paper_figs.tables import COHEN, OURS, committed, few, measured_grid, there, within_reach
+from paper_figs.tables import COHEN, OURS, committed, measured_grid, there, within_reach
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TITLE = "training noise unlike the smoothing noise: MNIST (ours), CIFAR-10 (published)"
-SOURCE = "Cohen et al. 2019, CIFAR-10 with α ≠ β; ours on MNIST"
+TITLE = "training noise unlike the smoothing noise: MNIST (ours), CIFAR-10 (ours and published)"
+SOURCE = "Cohen et al. 2019, CIFAR-10 with α ≠ β; ours on MNIST and CIFAR-10"
 COMMITTED = (
     "docs/results/mnist_grid.csv",
     "docs/results/cifar10_grid.csv",
@@ -53,7 +52,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, data in zip(axes[0], ("MNIST", "CIFAR-10"), strict=False):
         here = within_reach(accuracy[accuracy["data"] == data])
         for origin in (OURS, COHEN):
-            _curves(axis, here[here["origin"] == origin])
+            look.radius_curves(axis, here[here["origin"] == origin], "train_sigma", "α", 5)
         beta = here["smooth_sigma"].iloc[0]
         axis.set(xlabel=look.label("radius", look.PIXELS))
         axis.set_ylabel(look.label("certified_accuracy", look.FRACTION))
@@ -89,19 +88,3 @@ def draw(table: pd.DataFrame) -> Figure:
             "a curve only; dashed: α = β"
         ],
     )
-
-
-def _curves(axes: Axes, table: pd.DataFrame) -> None:
-    from noiseaug import plotting
-
-    levels = few(table["train_sigma"].unique().tolist(), 5)
-    for colour, alpha in zip(plotting.colours("train_sigma", len(levels)), levels, strict=True):
-        line = table[table["train_sigma"] == alpha].sort_values("radius")
-        axes.plot(
-            line["radius"],
-            line["value"],
-            color=colour,
-            label=f"α = {alpha:g}",
-            **look.line_style(line["origin"].iloc[0]),
-        )
-        look.band(axes, line, "radius", colour)

@@ -22,21 +22,13 @@ from noiseaug.tasks import DiscLattice
 from paper_figs import FIGURES, MISSING, find, look, tables, writing
 from paper_figs.__main__ import app
 from tests.running import ROOT, call_root, content, python
-from tests.test_presets import check_figure
+from tests.test_presets import canvas, check_figure  # noqa: F401  (a fixture that all tests here use)
 
 UNIT = re.compile(
     r"[ \n]\((input units|pixels in \[0, 1\]|cells|fraction|ratio|share|factor|count|probability|name|method)\)$"
 )
 # committed as soon as they are measured
 OPTIONAL = {"docs/results/cifar10_grid.csv"}
-
-
-@pytest.fixture(autouse=True)
-def canvas():
-    """Figures are drawn without a display and closed."""
-    mpl.use("Agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

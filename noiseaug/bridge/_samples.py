@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import linalg
 
 from noiseaug import _validate
 from noiseaug._numerics import FloatArray
@@ -13,7 +14,20 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.sources import DataSource
 from noiseaug.sweeps import distinct
 
-__all__ = ["class_mask", "flat", "inputs_of", "labelled", "noise_levels", "some", "spread", "training_part"]
+__all__ = [
+    "class_mask",
+    "default_components",
+    "flat",
+    "inputs_of",
+    "labelled",
+    "noise_levels",
+    "principal_axes",
+    "some",
+    "spread",
+    "training_part",
+]
+
+_WIDE, _SOME_AXES = 1000, 200  # inputs with more coordinates than that keep so many components
 
 
 def flat(x: np.ndarray) -> np.ndarray:
@@ -54,6 +68,21 @@ def class_mask(labels: np.ndarray, pair: tuple[int, int]) -> tuple[np.ndarray, n
     """Which inputs are of a pair of classes, and the labels of those: 0 for the first class, 1 for the second."""
     kept = np.isin(labels, pair)
     return kept, (labels[kept] == pair[1]).astype(np.int64)
+
+
+def default_components(dim: int) -> int | None:
+    """Principal components that Gaussians keep of inputs with so many coordinates: all (None), of wide ones 200."""
+    return None if dim <= _WIDE else _SOME_AXES
+
+
+def principal_axes(covariance: np.ndarray, components: int | None) -> tuple[FloatArray, FloatArray]:
+    """Variances, ascending, and axes as columns: of the principal components with the largest variance, or of all."""
+    dim = len(covariance)
+    if components is None or components >= dim:
+        values, axes = linalg.eigh(covariance)
+    else:
+        values, axes = linalg.eigh(covariance, subset_by_index=[dim - components, dim - 1])
+    return values, axes
 
 
 def labelled(points: ArrayLike, labels: ArrayLike, num_classes: int = 0) -> tuple[FloatArray, np.ndarray, int]:

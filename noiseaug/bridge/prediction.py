@@ -17,6 +17,7 @@ from scipy import special
 
 from noiseaug import _validate
 from noiseaug._numerics import FloatArray
+from noiseaug.bridge._samples import default_components
 from noiseaug.bridge.choice import plausible_levels
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.bridge.quadratic import QuadraticFamily
@@ -34,7 +35,6 @@ RULES = (QuadraticFamily.rule, KernelFamily.rule)
 """Names of the families."""
 
 _BLOCK_FLOATS = 1 << 22  # numbers held at a time: 16 MiB
-_WIDE, _SOME_AXES = 1000, 200  # of inputs with more coordinates, Gaussian classes see this many principal components
 
 
 class RuleFamily(Protocol):
@@ -87,8 +87,8 @@ def make_family(
     rows, levels = np.asarray(points), tuple(train_sigma)
     if _validate.choice("rule", rule, RULES) == KernelFamily.rule:
         return KernelFamily(rows, np.asarray(labels), levels)
-    if components is None and rows.ndim == 2 and rows.shape[1] > _WIDE:
-        components = _SOME_AXES
+    if components is None and rows.ndim == 2:
+        components = default_components(rows.shape[1])
     return QuadraticFamily(rows, np.asarray(labels), levels, components)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from noiseaug import _validate
 from noiseaug._numerics import FloatArray
-from noiseaug.bridge._samples import inputs_of, labelled, noise_levels
+from noiseaug.bridge._samples import inputs_of, labelled, noise_levels, principal_axes
 from noiseaug.errors import InvalidInputError
 
 __all__ = ["QuadraticFamily"]
@@ -83,8 +83,7 @@ class QuadraticFamily:
         """Principal axes of all inputs as columns, shape (dim, components), where not all are kept."""
         if self.components is None or self.components >= self.dim:
             return None
-        covariance = np.cov(self.points, rowvar=False)
-        return np.linalg.eigh(covariance)[1][:, -self.components :].astype(np.float32)
+        return principal_axes(np.cov(self.points, rowvar=False), self.components)[1].astype(np.float32)
 
     @cached_property
     def _classes(self) -> list[_GaussianClass]:

@@ -12,6 +12,7 @@ import numpy as np
 from noiseaug import _validate
 from noiseaug.bridge._samples import flat, spread, training_part
 from noiseaug.bridge.compare import check_votes, gap_table, measured_rows, overlay
+from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.bridge.prediction import RULES, make_family, rule_table, rule_votes
 from noiseaug.bridge.runs import same_seed_trains, split_log, two_logs
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
@@ -149,7 +150,7 @@ def run_bridge(
     options: dict[str, Any] = {"votes": levels.votes, "seed": seed, "indices": rows.tolist(), "progress": progress}
     results, remarks = [], []
     for rule in RULES:
-        part = (x, y) if rule == "kernel" else whole
+        part = (x, y) if rule == KernelFamily.rule else whole
         family = make_family(rule, *part, levels.train_sigma, components)
         results += [rule_votes(family, inputs, labels, smooth_sigma=level, **options) for level in levels.smooth_sigma]
         remarks.append(f"{family.remark}; {len(rows)} test inputs, {levels.votes} votes each")

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from noiseaug import _validate
 from noiseaug._numerics import FloatArray
-from noiseaug.bridge._samples import flat
+from noiseaug.bridge._samples import flat, principal_axes
 from noiseaug.bridge.choice import best_level
 from noiseaug.confidence import binomial_lower, binomial_upper
 from noiseaug.errors import InvalidInputError
@@ -91,11 +91,9 @@ def fit_surrogate(x: ArrayLike, y: ArrayLike, *, components: int | None = None) 
         )
     centre = rows.mean(axis=0)
     rows -= centre
-    values, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
-    keep = values > _RANK * values[-1]
-    if components is not None:
-        keep &= np.arange(len(values)) >= len(values) - _validate.integer("components", components)
-    axes = vectors[:, keep]
+    kept = None if components is None else _validate.integer("components", components)
+    values, vectors = principal_axes(rows.T @ rows / len(rows), kept)
+    axes = vectors[:, values > _RANK * values[-1]]
     projected = rows @ axes
     means = [projected[labels == label].mean(axis=0) for label in (0, 1)]
     for label in (0, 1):
