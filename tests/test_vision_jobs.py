@@ -213,6 +213,14 @@ def test_a_run_is_that_of_its_teacher_and_of_its_images(tmp_path):
     assert job.description() != before
 
 
+def test_without_a_teacher_only_labelled_images_are_learned_from(tmp_path):
+    # those, and in the order, that keep their labels beside a teacher of the same seed
+    alone = Job(PLAIN, pictures(), labelled=9).training_set(CPU)
+    beside = Job(PLAIN, pictures(), labelled=9, teacher=saved(tmp_path / "teacher.safetensors")).training_set(CPU)
+    assert len(alone.labels) == alone.labelled == beside.labelled == 9 and len(beside.labels) == 24
+    assert torch.equal(alone.images, beside.images[:9]) and torch.equal(alone.labels, beside.labels[:9])
+
+
 def test_images_of_another_type_are_converted(tmp_path):
     teacher = saved(tmp_path / "teacher.safetensors")
     bytes_ = pictures(seed=1)

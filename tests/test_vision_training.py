@@ -395,7 +395,7 @@ def test_bad_recipes(changes, complaint):
         ({"validation": 60}, "validation is 60 of 60 images"),
         ({"labelled": 60, "teacher": "x"}, "labelled is 60, but there are only 60 images"),
         ({"labelled": 2, "teacher": "x"}, "labelled is 2; expected an integer of at least 3"),
-        ({"labelled": 30}, "images without labels need a teacher"),
+        ({"unlabelled": colourful()}, "images without labels need a teacher"),
         ({"teacher": "x"}, "a teacher labels images without labels"),
         ({"pseudo_weight": 0}, "pseudo_weight is 0"),
     ],

@@ -74,7 +74,10 @@ def train(
     fresh_head: Annotated[
         bool, typer.Option("--fresh-head", help="With --init-from: replace the last layer in any case.")
     ] = False,
-    labelled: Annotated[int | None, typer.Option("--labelled", help="Only so many images keep their labels.")] = None,
+    labelled: Annotated[
+        int | None,
+        typer.Option("--labelled", help="So many images keep their labels; without a teacher it learns from them alone."),
+    ] = None,
     unlabelled: Annotated[str | None, typer.Option("--unlabelled", help="More images, as --data; no labels.")] = None,
     teacher: Annotated[Path | None, typer.Option("--teacher", help="Run or checkpoint that labels the others.")] = None,
     pseudo_weight: Annotated[float, typer.Option("--pseudo-weight", help="Loss weight of images it labelled.")] = 1.0,
@@ -149,8 +152,10 @@ def train(
 
 def _announce(job: Job) -> None:
     recipe, objective = job.recipe, job.recipe.objective
+    alone = job.labelled is not None and job.teacher is None
+    images = job.labelled if alone else len(job.data.images) - job.validation
     print(
-        f"{recipe.arch} on {len(job.data.images) - job.validation} images of {job.data.name}: {objective.name}, "
+        f"{recipe.arch} on {images} images of {job.data.name}: {objective.name}, "
         f"α = {objective.train_sigma:g}, {recipe.epochs} epochs, batches of {recipe.batch}, seed {recipe.seed}",
         file=sys.stderr,
     )

@@ -48,7 +48,8 @@ class Job:
         recipe: how.
         data: images to learn from.
         validation: how many of them, the last ones, are held out; their accuracy is in the record of each epoch.
-        labelled: how many keep their labels (drawn by the recipe's seed, balanced over the classes); None: all.
+        labelled: how many keep their labels (drawn by the recipe's seed, balanced over the classes); None: all. Without
+            a teacher the others are left out.
         unlabelled: more images, whose labels are not looked at.
         teacher: checkpoint that labels images without labels.
         pseudo_weight: weight of their loss.
@@ -57,7 +58,8 @@ class Job:
         fresh_head: replace the last layer in any case.
 
     Raises:
-        InvalidInputError: for counts out of range, or images without labels and no teacher (and the reverse).
+        InvalidInputError: for counts out of range, unlabelled images and no teacher, or a teacher and nothing for it to
+            label.
     """
 
     recipe: Recipe
@@ -91,10 +93,9 @@ class Job:
                 f"{self.unlabelled.name} has images of shape {self.unlabelled.shape}; {self.data.name} of "
                 f"{self.data.shape}"
             )
-        lacking = self.labelled is not None or self.unlabelled is not None
-        if lacking and self.teacher is None:
+        if self.unlabelled is not None and self.teacher is None:
             raise InvalidInputError("images without labels need a teacher; give the run that is to label them")
-        if self.teacher is not None and not lacking:
+        if self.teacher is not None and self.labelled is None and self.unlabelled is None:
             raise InvalidInputError("a teacher labels images without labels; say how many are labelled, or add images")
 
     def description(self) -> dict[str, Any]:
@@ -137,13 +138,12 @@ class Job:
         images, labels = self.data.images[:count], self.data.labels[:count]
         order = np.arange(count) if self.labelled is None else _balanced(labels, self.recipe.seed)
         labelled = count if self.labelled is None else self.labelled
-        others = images[order[labelled:]]
+        others = images[order[labelled:] if self.teacher is not None else order[:0]]
         if self.unlabelled is not None:
             others = np.concatenate([others.astype(images.dtype, copy=False), _like(self.unlabelled.images, images)])
         own = torch.from_numpy(images[order[:labelled]]), torch.from_numpy(labels[order[:labelled]])
-        if not len(others):
+        if self.teacher is None:
             return TrainingSet(own[0].to(device), own[1].to(device), labelled)
-        assert self.teacher is not None
         pseudo = _labels_of(self.teacher, torch.from_numpy(others), self.data, device)
         return TrainingSet(
             torch.cat([own[0], torch.from_numpy(others)]).to(device),

@@ -157,6 +157,10 @@ ARCHITECTURES: dict[str, Builder] = {
         "wide residual network of nine layers; trains in few epochs",
         lambda shape, num_classes: SmallResNet(shape, num_classes, width=64 if shape[0] > 1 else 32),
     ),
+    "resnet-narrow": Builder(
+        "the same with a quarter of the channels or, for grey images, half; for training on a CPU",
+        lambda shape, num_classes: SmallResNet(shape, num_classes, width=16),
+    ),
     "resnet20": Builder(
         "ResNet-20 for CIFAR as in Cohen et al. 2019",
         lambda shape, num_classes: CifarResNet(20, shape, num_classes),
