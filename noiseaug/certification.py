@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,69 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import _validate
-from noiseaug.certificates import STANDARD_LOOKS, Certificate, Cohen, Decision, Run
+from noiseaug._certifier import Certifier
+from noiseaug.certificates import Certificate, Cohen, Decision, Run
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
-from noiseaug.votes import Counter, make_counter, make_noise
+from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Certifier", "certify", "predict", "recertify", "recertify_log"]
-
-
-@dataclass(frozen=True)
-class Certifier:
-    """A base classifier with all that determines its certificates.
-
-    Attributes:
-        counter: draws noise and counts votes.
-        run: smoothing level, votes, failure probability.
-        n0: votes of the selection sample, which picks the class.
-        certificate: the rule.
-        noise_error: what the noise's law is off by in all; ``run`` has it taken from its failure probability.
-    """
-
-    counter: Counter
-    run: Run
-    n0: int
-    certificate: Certificate
-    noise_error: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.certificate.check(self.run)
-
-    def outcome(self, x: np.ndarray, index: int, label: int) -> Outcome:
-        """Certifies one input of any shape."""
-        start = time.perf_counter()
-        selection = self.counter.stream(x, index, "selection").take(self.n0)
-        top = int(np.argmax(selection))
-        stream = self.counter.stream(x, index, "estimation")
-        wanted = self.certificate.looks(self.run)
-        kept, counts, seen = [], [], []
-        total = np.zeros(self.run.num_classes, dtype=np.int64)
-        decision = Decision(False, 0.0, False)
-        # the standard looks are kept besides the rule's own, so that stored votes can be certified anew
-        for look in sorted({*wanted, *(k for k in STANDARD_LOOKS if k < self.run.n)}):
-            total = total + stream.take(look - stream.drawn)
-            kept.append(look)
-            counts.append(tuple(int(k) for k in total))
-            if look in wanted:
-                seen.append(total)
-                decision = self.certificate.decide(self.run, top, selection, np.array(seen))
-                if decision.done:
-                    break
-        return Outcome(
-            index=index,
-            label=label,
-            prediction=top if decision.certified else ABSTAIN,
-            radius=decision.radius,
-            selection=tuple(int(k) for k in selection),
-            looks=tuple(kept),
-            counts=tuple(counts),
-            seconds=time.perf_counter() - start,
-        )
 
 
 def certify(
@@ -225,8 +171,15 @@ def _outcomes(
 
     # a log file gets a line now and then, a terminal a bar that moves
     every = 0.1 if sys.stderr.isatty() else 10.0
-    for i in tqdm(todo, desc="certify", disable=not progress, unit="input", mininterval=every):
-        yield certifier.outcome(inputs[i], int(places[i]), int(truth[i]))
+    given = ((inputs[i], int(places[i]), int(truth[i])) for i in todo)
+    yield from tqdm(
+        certifier.outcomes(given),
+        total=len(todo),
+        desc="certify",
+        disable=not progress,
+        unit="input",
+        mininterval=every,
+    )
 
 
 def predict(
@@ -271,13 +224,24 @@ def predict(
     error = model.distribution_error(int(np.prod(inputs.shape[1:])), n)
     level = _left(failure_prob, error)
     rows = []
-    for i, place in enumerate(places):
-        counts = counter.stream(inputs[i], int(place), "estimation").take(n)
+    for place, counts in _counted(counter, inputs, places, n):
         first, second = np.sort(counts)[::-1][:2]
         p_value = float(majority_p_value(first, second))
         prediction = int(np.argmax(counts)) if p_value <= level else ABSTAIN
         rows.append((int(place), prediction, p_value, tuple(int(k) for k in counts)))
     return pd.DataFrame(rows, columns=["index", "prediction", "p_value", "counts"])
+
+
+def _counted(counter: Counter, inputs: np.ndarray, places: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Index and counts of each input, of as many at a time as fill a round of the counter."""
+    requests: list[tuple[Stream, int]] = []
+    first = 0
+    for last, place in enumerate(places):
+        requests.append((counter.stream(inputs[last], int(place), "estimation"), n))
+        if n * len(requests) >= round_votes(counter) or last == len(places) - 1:
+            counts = take_together(counter, requests)
+            yield from zip(places[first : last + 1].tolist(), counts, strict=True)
+            requests, first = [], last + 1
 
 
 def recertify(

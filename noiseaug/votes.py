@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, Literal, Protocol
@@ -38,6 +39,8 @@ __all__ = [
     "make_counter",
     "make_noise",
     "noisy_rows",
+    "round_votes",
+    "take_together",
 ]
 
 ABSTAIN = -1
@@ -59,13 +62,36 @@ class Stream(Protocol):
 
 
 class Counter(Protocol):
-    """A vote engine as certification sees it; see ``VoteCounter``."""
+    """A vote engine as certification sees it; see ``VoteCounter``.
+
+    One that counts the votes of many inputs at once has ``take_together`` and ``round_votes`` besides, as
+    ``noiseaug.vision.engine.TorchCounter`` does.
+    """
 
     num_classes: int
 
     def stream(self, x: Any, index: int, purpose: Purpose) -> Stream: ...
 
     def description(self) -> dict[str, Any]: ...
+
+
+def take_together(counter: Counter, requests: Sequence[tuple[Stream, int]]) -> list[np.ndarray]:
+    """Counts of the next votes of several streams of a counter, in turn, or all at once where it can do that.
+
+    Args:
+        counter: with a method of this name, which gets the requests, or without.
+        requests: streams and numbers of votes; a stream may come up repeatedly.
+    """
+    own = getattr(counter, "take_together", None)
+    if own is None:
+        return [stream.take(votes) for stream, votes in requests]
+    counts: list[np.ndarray] = own(requests)
+    return counts
+
+
+def round_votes(counter: Counter) -> int:
+    """Votes that are best asked for at a time; 0 where it makes no difference."""
+    return int(getattr(counter, "round_votes", 0))
 
 
 def make_counter(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import special
@@ -18,7 +21,7 @@ from noiseaug.certificates import (
     TCertifyPostHoc,
     largest_radius,
 )
-from noiseaug.certification import certify, predict, recertify
+from noiseaug.certification import Certifier, certify, predict, recertify
 from noiseaug.errors import InvalidInputError
 from noiseaug.predictors import augmented, smoothed
 from noiseaug.regions import Ball, HalfSpace, IntervalUnion
@@ -222,3 +225,51 @@ def test_bad_input(changes, word):
 def test_bad_classifiers(bad):
     with pytest.raises(InvalidInputError):
         certify(bad, np.zeros((1, 2)), smooth_sigma=0.5, n=100, num_classes=2)
+
+
+class Scripted:
+    """A counter that gives the right class a share of the votes by the input, and keeps what it was asked for."""
+
+    num_classes = 2
+
+    def __init__(self):
+        self.rounds, self.begun = [], set()
+
+    def stream(self, x, index, purpose):
+        self.begun.add(index)
+        return SimpleNamespace(index=index, drawn=0, take=None)
+
+    def take_together(self, requests):
+        votes = {}
+        counts = []
+        for stream, size in requests:
+            votes[stream.index] = votes.get(stream.index, 0) + size
+            share = (1.0, 0.9, 0.56)[stream.index % 3]
+            before, stream.drawn = stream.drawn, stream.drawn + size
+            right = round(share * stream.drawn) - round(share * before)
+            counts.append(np.array([size - right, right]))
+        self.rounds.append(list(votes.values()))
+        return counts
+
+
+class Packed(Scripted):
+    round_votes = 500
+
+
+def test_inputs_whose_votes_are_packed_come_out_in_their_order():
+    """The outcomes of one input at a time; rounds are full, and hold no more than it takes to fill them."""
+    inputs = [(np.zeros(1), index, 1) for index in range(40)]
+    found, counters = [], (Scripted(), Packed())
+    for counter in counters:
+        outcomes = Certifier(counter, Run(0.5, 5000, 1e-3, 2), 20, MultiLook((0.05,))).outcomes(iter(inputs))
+        first = next(outcomes)
+        assert first.seconds > 0
+        begun = len(counter.begun)
+        assert begun == 1 if counter is counters[0] else 1 < begun < 40
+        found.append([replace(outcome, seconds=0.0) for outcome in [first, *outcomes]])
+    assert found[0] == found[1]
+    assert [outcome.index for outcome in found[1]] == list(range(40))
+    assert len({outcome.looks[-1] for outcome in found[1]}) > 1
+    assert all(len(votes) == 1 for votes in counters[0].rounds)
+    assert all(sum(votes[:-1]) < 500 for votes in counters[1].rounds)
+    assert sum(sum(votes) >= 500 for votes in counters[1].rounds) > 10

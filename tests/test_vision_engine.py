@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import threading
 import time
 
 import numpy as np
 import pytest
-from scipy import stats
 
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
 
 from noiseaug.certificates import MultiLook  # noqa: E402
 from noiseaug.certification import certify, predict  # noqa: E402
@@ -23,7 +20,7 @@ from noiseaug.records import merge_logs, read_log  # noqa: E402
 from noiseaug.vision import engine  # noqa: E402
 from noiseaug.vision._inference import prepare  # noqa: E402
 from noiseaug.vision._rewriting import _Fused, fold_batch_norm, fusing_works  # noqa: E402
-from noiseaug.vision.engine import DeviceRows, TorchBase, TorchCounter  # noqa: E402
+from noiseaug.vision.engine import TorchBase, TorchCounter  # noqa: E402
 from noiseaug.vision.models import build_model  # noqa: E402
 from noiseaug.votes import (  # noqa: E402
     DiscreteNoise,
@@ -32,89 +29,11 @@ from noiseaug.votes import (  # noqa: E402
     make_counter,
     noisy_rows,
 )
-from tests.statistics import FALSE_ALARM  # noqa: E402
+from tests.networks import SHAPE, Normalised, X, network, small_cnn, small_resnet, with_statistics  # noqa: E402
 
 LAWS = [GaussianNoise(0.5), DiscreteNoise(0.5)]
 CPU = torch.device("cpu")
-SHAPE = (3, 8, 8)
-X = (np.random.default_rng(0).integers(0, 256, SHAPE) / 255).astype(np.float32)
 FUSES = pytest.mark.skipif(not fusing_works(), reason="this build of torch has no oneDNN")
-
-
-def small_cnn():
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 5)
-    )
-
-
-class Block(nn.Module):
-    """A residual block in one of the ways in which people write it."""
-
-    def __init__(self, inside, outside, stride, style):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=style == 1)
-        self.bn2 = nn.BatchNorm2d(outside, affine=style != 2)
-        self.relu = nn.ReLU(inplace=style == 0)
-        self.style, self.short = style, nn.Sequential()
-        if stride > 1 or inside != outside:
-            self.short = nn.Sequential(nn.Conv2d(inside, outside, 1, stride), nn.BatchNorm2d(outside))
-
-    def forward(self, x):
-        inner = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        if self.style == 0:
-            inner += self.short(x)
-            return self.relu(inner)
-        if self.style == 1:
-            return functional.relu(self.short(x) + inner)
-        return torch.add(inner, self.short(x)).relu()
-
-
-def small_resnet(style=0):
-    network = nn.Sequential(
-        *(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()),
-        *(Block(8, 8, 1, style), Block(8, 8, 1, style), Block(8, 16, 2, style)),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)),
-    )
-    return with_statistics(network)
-
-
-def with_statistics(network):
-    """Random statistics and gains of batch normalisation, as after training; some gains are negative."""
-    draw = torch.Generator().manual_seed(1)
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.track_running_stats:
-            part.running_mean.normal_(0, 0.3, generator=draw)
-            part.running_var.uniform_(0.3, 3, generator=draw)
-            if part.affine:
-                part.weight.data.normal_(0.8, 0.8, generator=draw)
-                part.bias.data.normal_(0, 0.3, generator=draw)
-    return network
-
-
-class Normalised(nn.Module):
-    """A classifier whose own forward cannot be traced, around a network that can."""
-
-    def __init__(self, network, num_classes=5):
-        super().__init__()
-        self.network, self.shape, self.num_classes = network, SHAPE, num_classes
-        self.register_buffer("mean", torch.full((3, 1, 1), 0.4))
-
-    def forward(self, x):
-        if x.shape[1:] != self.shape:
-            raise ValueError(f"inputs of shape {tuple(x.shape)}")
-        return self.network((x - self.mean) / 0.25)
-
-
-def network(kind="resnet", seed=3):
-    """A classifier for which every class is about as likely under noise."""
-    torch.manual_seed(seed)
-    model = Normalised(small_cnn() if kind == "cnn" else small_resnet()).eval()
-    with torch.no_grad():
-        logits = model(torch.from_numpy(X) + 0.5 * torch.randn(500, *SHAPE))
-        model.network[-1].bias -= logits.mean(0)
-    return model
 
 
 @pytest.fixture
@@ -246,94 +165,6 @@ def test_threads_of_torch_stay_as_they_were(threads):
         assert [workers.submit(torch.get_num_threads).result() for _ in range(4)] == [1] * 4
         assert later.submit(torch.get_num_threads).result() == 2
         assert torch.get_num_threads() == 2
-
-
-# --- noise drawn on a device
-
-
-def device_rows(n, *, start=0, dim=50, sigma=0.5, seed=0, index=0, purpose="estimation", value=0.25):
-    x = np.full(dim, value, np.float32)
-    rows = DeviceRows(noisy_rows(GaussianNoise(sigma), seed, x, index, purpose), CPU)
-    out = torch.empty((n, dim))
-    rows.fill(start, out)
-    return out.numpy()
-
-
-@pytest.mark.parametrize("values", [1 << 20, 1000, 50, 10])
-def test_device_rows_do_not_depend_on_the_calls(values, monkeypatch):
-    monkeypatch.setattr(engine, "_BLOCK_VALUES", values)
-    whole = device_rows(300)
-    rows = DeviceRows(noisy_rows(GaussianNoise(0.5), 0, np.full(50, 0.25, np.float32), 0, "estimation"), CPU)
-    for low, high in [(0, 7), (7, 30), (290, 300), (100, 101), (30, 290), (5, 6)]:
-        out = torch.empty((high - low, 50))
-        rows.fill(low, out)
-        np.testing.assert_array_equal(out.numpy(), whole[low:high])
-    assert len(np.unique(whole[:, 0])) == 300  # no block repeats another
-    # the buffer holds the block of row 5
-    count = min(rows._block, 300)
-    first = 5 // rows._block * rows._block
-    np.testing.assert_allclose(
-        whole[first : first + count], 0.25 + 0.5 * rows._noise[:count].numpy(), rtol=1e-5, atol=1e-6
-    )
-
-
-def test_device_rows_are_keyed_by_seed_index_law_and_purpose():
-    """And by nothing else; rows of different keys or blocks are independent: correlations vanish at 1e-9 each."""
-    own = {}
-    first = device_rows(400)
-    np.testing.assert_array_equal(device_rows(400), first)
-    for name, options in {"seed": {"seed": 1}, "index": {"index": 1}, "purpose": {"purpose": "selection"}}.items():
-        own[name] = device_rows(400, **options)
-    own["later block"] = device_rows(400, start=(1 << 20) // 50)
-    own["sigma"] = (device_rows(400, sigma=0.25) - 0.25) * 2 + 0.25
-    own["first"] = first
-    size, bound = first.size, stats.norm.isf(FALSE_ALARM / 2)
-    for one, other in itertools.combinations(own, 2):
-        products = (own[one] - 0.25) * (own[other] - 0.25) / 0.25
-        assert abs(products.mean()) < bound * 1.05 / np.sqrt(size), f"{one} and {other}"
-
-
-def test_the_law_of_noise_on_a_device():
-    """Mean, variance and the whole law by Kolmogorov and Smirnov, each at 1e-9; and no coordinate repeats another."""
-    draws = (device_rows(20_000, sigma=0.7) - 0.25) / 0.7
-    size, bound = draws.size, stats.norm.isf(FALSE_ALARM / 2)
-    assert abs(draws.mean(dtype=float)) < bound / np.sqrt(size)
-    low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], size)
-    assert low < (draws.astype(float) ** 2).sum() < high
-    assert stats.kstest(draws.reshape(-1)[:200_000].astype(float), stats.norm.cdf).pvalue > FALSE_ALARM
-    assert abs(np.corrcoef(draws[:-1].reshape(-1), draws[1:].reshape(-1))[0, 1]) < bound / np.sqrt(size)
-    assert stats.kstest(2 * draws.reshape(-1)[:200_000].astype(float), stats.norm.cdf).pvalue < FALSE_ALARM
-
-
-def test_votes_on_a_device_have_the_law_of_the_reference_engine():
-    """Counts of both engines, a chi-square test of homogeneity at 1e-9; other noise is found out."""
-    model, n = network(), 20_000
-    ours = counts_of(TorchBase(model), n, noise_on_device=True)
-    for sigma, same in [(0.5, True), (0.3, False)]:
-        reference = counts_of(TorchBase(model), n, noise=GaussianNoise(sigma), seed=9)
-        seen = (ours + reference) > 20
-        p_value = stats.chi2_contingency([ours[seen], reference[seen]]).pvalue
-        assert (p_value > FALSE_ALARM) == same
-
-
-def test_batches_on_a_device_begin_small():
-    sizes = []
-
-    class Watched(Normalised):
-        def forward(self, x):
-            sizes.append(len(x))
-            return super().forward(x)
-
-    counter = TorchCounter(TorchBase(Watched(small_cnn()), batch=500), noise=LAWS[0], noise_on_device=True)
-    stream = counter.stream(X, 0, "estimation")
-    sizes.clear()
-    stream.take(100)
-    assert sizes == [128]
-    stream.take(1900)
-    assert sizes == [128, 128, 256, 500, 500, 500]
-    # another law is drawn on the CPU
-    assert not TorchCounter(counter.base, noise=LAWS[1], noise_on_device=True).noise_on_device
-    assert counter.description() == {"precision": "float32", "noise_source": "cpu"}
 
 
 # --- prepared networks are the networks that were given
@@ -682,19 +513,6 @@ def test_a_precision_that_the_device_does_not_have(monkeypatch):
     base = TorchBase(Answers(single_only), precision="float16")
     with pytest.raises(InvalidInputError, match=r"does not run in float16 on cpu: .*'Half'$"):
         TorchCounter(base, noise=LAWS[0]).stream(np.ones(4), 0, "estimation")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_votes_on_a_cuda_device():
-    """The same law as on the CPU, and the same votes however they are asked for."""
-    model, n = network(), 20_000
-    base = TorchBase(model, device="cuda")
-    ours, reference = counts_of(base, n), counts_of(TorchBase(model), n, seed=9)
-    np.testing.assert_array_equal(counts_of(base, n, takes=[1, 999, 19_000]), ours)
-    seen = (ours + reference) > 20
-    assert stats.chi2_contingency([ours[seen], reference[seen]]).pvalue > FALSE_ALARM
-    discrete = counts_of(base, n, noise=LAWS[1])
-    assert unexplained(model, n, discrete, noise=LAWS[1], rounding=1e-4)[0] == 0
 
 
 def test_networks_are_prepared_while_others_run():

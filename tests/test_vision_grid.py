@@ -164,7 +164,7 @@ def test_a_stopped_grid_goes_on_and_ends_the_same(module, function, whole, tmp_p
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     # a finished one trains nothing, and counts no votes
     logs = content(out / "votes")
-    monkeypatch.setattr("noiseaug.certification.Certifier.outcome", None)
+    monkeypatch.setattr("noiseaug.certification.Certifier.outcomes", None)
     pd.testing.assert_frame_equal(run_grid(small(), out, resume=True), whole[1])
     assert logs == content(out / "votes")
 

@@ -217,8 +217,10 @@ def test_without_a_teacher_only_labelled_images_are_learned_from(tmp_path):
     # those, and in the order, that keep their labels beside a teacher of the same seed
     alone = Job(PLAIN, pictures(), labelled=9).training_set(CPU)
     beside = Job(PLAIN, pictures(), labelled=9, teacher=saved(tmp_path / "teacher.safetensors")).training_set(CPU)
-    assert len(alone.labels) == alone.labelled == beside.labelled == 9 and len(beside.labels) == 24
-    assert torch.equal(alone.images, beside.images[:9]) and torch.equal(alone.labels, beside.labels[:9])
+    assert len(alone.labels) == alone.labelled == beside.labelled == 9
+    assert len(beside.labels) == 24
+    assert torch.equal(alone.images, beside.images[:9])
+    assert torch.equal(alone.labels, beside.labels[:9])
 
 
 def test_images_of_another_type_are_converted(tmp_path):

@@ -18,7 +18,7 @@ from torch import nn
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._rewriting import fusing_works, rewritten
 
-__all__ = ["PRECISIONS", "Network", "prepare"]
+__all__ = ["PRECISIONS", "Network", "agrees", "full_precision", "out_of_memory", "prepare"]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -26,12 +26,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 # rounding stays far below: some 1e-6 for the deepest network in float32, 1e-2 in bfloat16.
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.2, torch.float16: 0.05}
 _PROBE = 6
-# Values of the widest layer that a batch may have. On a CPU they should stay in its caches; and glibc hands larger
-# buffers back to the system after each layer and faults them in again page by page, which can cost as much as the
-# network itself.
-_BATCH_VALUES = {"cpu": 1 << 20}
-_BATCH_VALUES_ELSEWHERE = 1 << 25
-_SMALLEST_BATCH, _LARGEST_BATCH = 8, 2048
+# Values of the widest layer that a batch may have, and the largest batch. On a CPU they should stay in its caches; and
+# glibc hands larger buffers back to the system after each layer and faults them in again page by page, which can cost
+# as much as the network itself.
+_ON_CPU, _ELSEWHERE = (1 << 20, 2048), (1 << 27, 4096)
+_SMALLEST_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ class Network:
         Raises:
             InvalidInputError: for logits of another shape, and where memory runs out.
         """
-        with _out_of_memory(len(inputs)), torch.inference_mode(), _full_precision(self.device):
+        with out_of_memory(len(inputs)), torch.inference_mode(), full_precision(self.device):
             logits = self.module(_laid_out(inputs, self.dtype))
             _check_logits(logits, len(inputs), self.num_classes)
             largest, labels = logits.max(1)  # NaN where any is
@@ -98,8 +97,8 @@ def prepare(
     expected, inputs, widest = _observed(original, probe)
     _check_logits(expected, _PROBE, num_classes)
     if batch is None:
-        room = _BATCH_VALUES.get(device.type, _BATCH_VALUES_ELSEWHERE) // widest
-        batch = min(max(room, _SMALLEST_BATCH), _LARGEST_BATCH)
+        values, largest = _ON_CPU if device.type == "cpu" else _ELSEWHERE
+        batch = min(max(values // widest, _SMALLEST_BATCH), largest)
 
     def made(way: str) -> Network:
         module = original if way == "as given" else rewritten(_copied(original), inputs, dtype, fused=way == "fused")
@@ -112,7 +111,7 @@ def prepare(
         # whatever goes wrong with a network that was rewritten, the original is still there
         with suppress(Exception):
             network = made(way)
-            if _agrees(network, probe, expected):
+            if agrees(network, probe, expected, (len(probe), 1)):
                 return network
     try:
         network = made("as given")
@@ -151,7 +150,7 @@ def _observed(module: nn.Module, probe: torch.Tensor) -> tuple[torch.Tensor, dic
 
     hooks = [part.register_forward_hook(keep(name)) for name, part in module.named_modules()]
     try:
-        with _out_of_memory(len(probe)), torch.inference_mode(), _full_precision(probe.device):
+        with out_of_memory(len(probe)), torch.inference_mode(), full_precision(probe.device):
             return module(probe), inputs, widest
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, InvalidInputError):
@@ -164,10 +163,10 @@ def _observed(module: nn.Module, probe: torch.Tensor) -> tuple[torch.Tensor, dic
             hook.remove()
 
 
-def _agrees(network: Network, probe: torch.Tensor, expected: torch.Tensor) -> bool:
-    """Whether the logits are those of the original up to rounding, for two sizes of a batch."""
-    for size in (len(probe), 1):
-        with torch.inference_mode(), _full_precision(probe.device):
+def agrees(network: Network, probe: torch.Tensor, expected: torch.Tensor, sizes: tuple[int, ...]) -> bool:
+    """Whether the logits of the first inputs are the expected ones up to rounding, for these sizes of a batch."""
+    for size in sizes:
+        with torch.inference_mode(), full_precision(probe.device):
             logits = network.module(_laid_out(probe[:size], network.dtype)).to(expected.dtype)
         error = (logits - expected[:size]).abs().max()
         if not error <= _TOLERANCE[network.dtype] * expected.abs().max():
@@ -192,7 +191,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
+def full_precision(device: torch.device) -> Iterator[None]:
     """float32 means float32, not TF32, which cuDNN uses by default; and the same kernels every time."""
     if device.type != "cuda":
         yield
@@ -209,7 +208,7 @@ def _full_precision(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _out_of_memory(batch: int) -> Iterator[None]:
+def out_of_memory(batch: int) -> Iterator[None]:
     """Turns running out of memory into one line that says what to try."""
     try:
         yield

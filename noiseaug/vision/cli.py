@@ -76,7 +76,7 @@ def train(
     ] = False,
     labelled: Annotated[
         int | None,
-        typer.Option("--labelled", help="So many images keep their labels; without a teacher it learns from them alone."),
+        typer.Option("--labelled", help="So many images keep their labels; without --teacher: train on them alone."),
     ] = None,
     unlabelled: Annotated[str | None, typer.Option("--unlabelled", help="More images, as --data; no labels.")] = None,
     teacher: Annotated[Path | None, typer.Option("--teacher", help="Run or checkpoint that labels the others.")] = None,

@@ -5,23 +5,22 @@
 
 On a CPU the noise is that of ``noiseaug.votes.VoteCounter``, so at float32 both engines count the same votes, up to
 inputs whose two largest logits differ by no more than rounding. Each core draws noise and classifies it on its own: no
-core waits for another within a layer. On another device the noise is drawn there, and nothing is waited for until the
-counts are wanted.
+core waits for another within a layer. On another device the noise comes from counters there (``_philox``), votes of
+many inputs fill one batch, and nothing is waited for until counts are wanted (``_packed``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +31,12 @@ from noiseaug._noise import GaussianNoise, Noise
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._device import as_device
 from noiseaug.vision._inference import PRECISIONS, Network, prepare
+from noiseaug.vision._packed import PackedVotes, Segment, packed_input
 from noiseaug.votes import NoisyRows, Purpose, as_predictor, noisy_rows
 
-__all__ = ["DeviceRows", "TorchBase", "TorchCounter", "TorchStream"]
+__all__ = ["DeviceStream", "TorchBase", "TorchCounter", "TorchStream"]
 
-_BLOCK_VALUES = 1 << 20  # of noise drawn on a device; part of what a seed means there
-_FIRST_BATCH = 128  # of a stream on a device; then twice as many each time, so that few votes cost few
+_MOST_VOTES = 1 << 32  # that the counter of their noise can tell apart
 _AHEAD = 4  # tasks a thread that are handed out before the first is done
 
 
@@ -56,6 +55,8 @@ class TorchBase:
             recorded, and a certificate is of that classifier.
         batch: largest number of noisy inputs classified at once; by default what suits device and network.
         num_classes: number of logits; by default the model's own ``num_classes``.
+        compiled: whether the network goes through torch.compile, for a device that is no CPU: the first votes take
+            longer, by up to minutes, all others less.
 
     Raises:
         InvalidInputError: for a device that is not there, an unknown precision, or bad numbers.
@@ -67,12 +68,14 @@ class TorchBase:
     precision: str = "float32"
     batch: int | None = None
     num_classes: int | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
             raise InvalidInputError(f"model is {type(self.model).__name__}; expected a torch module")
         _validate.choice("precision", self.precision, tuple(PRECISIONS))
-        as_device(self.device)
+        if as_device(self.device).type == "cpu" and self.compiled:
+            raise InvalidInputError("compiled is for another device; on a CPU layers are fused without it")
         own = getattr(self.model, "shape", None)
         shape = self.shape or (own if isinstance(own, tuple) else None)
         if shape is not None:
@@ -94,9 +97,10 @@ class TorchBase:
 class TorchCounter:
     """Draws noise and counts the votes of a torch network; for certification the same as ``votes.VoteCounter``.
 
-    Every vote of a stream has its place in a batch of a fixed size, whatever the calls. So votes are exactly the same
-    however they are asked for, at every precision. Another ``batch`` or number of threads gives the same noise, and the
-    same votes up to inputs whose two largest logits differ by no more than the rounding of the network.
+    On a CPU every vote of a stream has its place in a batch of a fixed size, whatever the calls; on another device all
+    batches have one size. So votes are exactly the same however they are asked for, at every precision, as long as the
+    device's kernels treat all places of a batch alike. Another ``batch`` or number of threads gives the same noise, and
+    the same votes up to inputs whose two largest logits differ by no more than the rounding of the network.
 
     Args:
         base: the network.
@@ -104,11 +108,12 @@ class TorchCounter:
         num_classes: number of classes, where neither ``base`` nor its network says.
         seed: non-negative integer of any size.
         batch: instead of that of ``base``.
-        noise_on_device: whether the noise is drawn by torch on the device; by default wherever that is no CPU. A law
-            that is not Gaussian is always drawn on the CPU.
+        noise_on_device: whether the noise comes from counters on the device, and inputs share batches; by default
+            wherever that is no CPU. A law that is not Gaussian is always drawn on the CPU.
 
     Attributes:
         num_classes: number of classes.
+        round_votes: votes that are best asked for in one call of :meth:`take_together`; 0 where it gains nothing.
 
     Raises:
         InvalidInputError: for arguments that cannot be used.
@@ -132,9 +137,10 @@ class TorchCounter:
         elsewhere = self.device.type != "cpu" if noise_on_device is None else noise_on_device
         self.noise_on_device = elsewhere and type(noise) is GaussianNoise
         self._networks: dict[tuple[int, ...], Network] = {}
+        self._packed: dict[tuple[int, ...], PackedVotes] = {}
         self._preparing = threading.Lock()
 
-    def stream(self, x: Any, index: int, purpose: Purpose) -> TorchStream:
+    def stream(self, x: Any, index: int, purpose: Purpose) -> TorchStream | DeviceStream:
         """The votes for one input, in order, from the first; arguments as for ``VoteCounter.stream``.
 
         Raises:
@@ -144,41 +150,110 @@ class TorchCounter:
         shape = self.base.shape or np.shape(x)
         if rows.dim != int(np.prod(shape)):
             raise InvalidInputError(f"x has shape {np.shape(x)}; expected {int(np.prod(shape))} values, {shape}")
-        network = self._network(shape)
-        if self.noise_on_device:
-            source: _Labels = _DeviceLabels(network, DeviceRows(rows, self.device), shape, self.batch or network.batch)
-        else:
-            source = _HostLabels(network, rows, shape, self.batch or network.batch)
-        return TorchStream(source, self.num_classes, self.device)
+        with self._preparing:
+            network = self._network(shape)
+            if self.noise_on_device:
+                return DeviceStream(self._votes(shape, network), rows, shape)
+        return TorchStream(_HostLabels(network, rows, shape, self.batch or network.batch), self.num_classes)
+
+    @property
+    def round_votes(self) -> int:
+        with self._preparing:
+            return max((votes.round_votes for votes in self._packed.values()), default=int(self.noise_on_device))
+
+    def take_together(self, requests: Sequence[tuple[TorchStream | DeviceStream, int]]) -> list[np.ndarray]:
+        """Counts of the next votes of several streams; one may come up repeatedly.
+
+        Args:
+            requests: streams of this counter, and numbers of votes, at least 0.
+
+        Returns:
+            As :meth:`TorchStream.take` for each request in turn, but that all or none are taken.
+
+        Raises:
+            InvalidInputError: as there.
+        """
+        if not self.noise_on_device:
+            return [stream.take(votes) for stream, votes in requests]
+        return _taken_together(requests)  # type: ignore[arg-type]
 
     def description(self) -> dict[str, Any]:
         """What the votes depend on besides noise, seed and network."""
-        drawn = self.device.type if self.noise_on_device else "host"
-        return {"precision": self.base.precision, "noise_source": drawn}
+        return {"precision": self.base.precision, "noise_source": "philox" if self.noise_on_device else "host"}
 
     def _network(self, shape: tuple[int, ...]) -> Network:
-        with self._preparing:
-            if shape not in self._networks:
-                self._networks[shape] = prepare(
-                    self.base.model,
-                    shape=shape,
-                    num_classes=self.num_classes,
-                    device=self.device,
-                    dtype=PRECISIONS[self.base.precision],
-                    batch=self.batch,
-                )
-            return self._networks[shape]
+        if shape not in self._networks:
+            self._networks[shape] = prepare(
+                self.base.model,
+                shape=shape,
+                num_classes=self.num_classes,
+                device=self.device,
+                dtype=PRECISIONS[self.base.precision],
+                batch=self.batch,
+            )
+        return self._networks[shape]
+
+    def _votes(self, shape: tuple[int, ...], network: Network) -> PackedVotes:
+        if shape not in self._packed:
+            sigma = self.noise.smooth_sigma
+            self._packed[shape] = PackedVotes(network, shape, sigma, compile_network=self.base.compiled)
+        return self._packed[shape]
 
 
-class TorchStream:
-    """The votes for one input; made by ``TorchCounter.stream``. For one thread at a time.
+class DeviceStream:
+    """The votes for one input, counted on a device; made by ``TorchCounter.stream``.
 
     Attributes:
         drawn: number of votes taken so far. A call that fails or is interrupted takes none.
     """
 
-    def __init__(self, source: _Labels, num_classes: int, device: torch.device) -> None:
+    def __init__(self, votes: PackedVotes, rows: NoisyRows, shape: tuple[int, ...]) -> None:
+        self.votes, self.drawn = votes, 0
+        self.centre = packed_input(rows.centre, shape, votes.network.device)
+        self.key = torch.from_numpy(rows.key[:4].astype(np.int64)).to(self.centre.device)
+
+    def take(self, votes: int) -> np.ndarray:
+        """Counts of the next votes; as :meth:`TorchStream.take`."""
+        return _taken_together([(self, votes)])[0]
+
+
+def _taken_together(requests: Sequence[tuple[DeviceStream, int]]) -> list[np.ndarray]:
+    begun: dict[DeviceStream, int] = {}
+    segments = []
+    for stream, votes in requests:
+        start = begun.get(stream, stream.drawn)
+        segments.append(Segment(stream.centre, stream.key, start, _validate.integer("votes", votes, at_least=0)))
+        begun[stream] = start + votes
+        if begun[stream] > _MOST_VOTES:
+            raise InvalidInputError(f"{begun[stream]} votes; an input has at most {_MOST_VOTES} on a device")
+    counts: dict[int, np.ndarray] = {}
+    # inputs of one shape share batches
+    for engine in {stream.votes for stream in begun}:
+        places = [place for place, (stream, _) in enumerate(requests) if stream.votes is engine]
+        counts |= dict(zip(places, engine.count([segments[place] for place in places]), strict=True))
+    found = [_checked(counts[place]) for place in range(len(requests))]
+    for stream, drawn in begun.items():
+        stream.drawn = drawn
+    return found
+
+
+def _checked(counts: np.ndarray) -> np.ndarray:
+    """Counts without those of NaN, which there must not be."""
+    if counts[-1]:
+        raise InvalidInputError("the network returned NaN; expected finite logits")
+    return counts[:-1]
+
+
+class TorchStream:
+    """The votes for one input, with noise drawn on the CPU; made by ``TorchCounter.stream``. For one thread at a time.
+
+    Attributes:
+        drawn: number of votes taken so far. A call that fails or is interrupted takes none.
+    """
+
+    def __init__(self, source: _HostLabels, num_classes: int) -> None:
         self._source, self._num_classes = source, num_classes
+        device = source.network.device
         self._spare = torch.empty(0, dtype=torch.int64, device=device)  # of the last batch, beyond the last vote taken
         self.drawn = 0
 
@@ -201,19 +276,9 @@ class TorchStream:
                 used = labels[: votes - taken]
                 counts += (used[:, None] == classes).sum(0)
                 taken, spare = taken + len(used), labels[len(used) :]
-        found: np.ndarray = counts.cpu().numpy()
-        if found[-1]:
-            raise InvalidInputError("the network returned NaN; expected finite logits")
+        found = _checked(counts.cpu().numpy())
         self.drawn, self._spare = self.drawn + votes, spare
-        return found[:-1]
-
-
-class _Labels(Protocol):
-    """The labels of a stream's votes, batch by batch."""
-
-    def batches(self, start: int, stop: int) -> Generator[torch.Tensor]:
-        """Labels of votes ``start`` …, where a batch must begin, in order, up to the batch in which ``stop`` lies."""
-        ...
+        return found
 
 
 class _HostLabels:
@@ -230,6 +295,7 @@ class _HostLabels:
         self.left: tuple[int, Any] | None = None  # next row and the source of its block
 
     def batches(self, start: int, stop: int) -> Generator[torch.Tensor]:
+        """Labels of votes ``start`` …, where a batch must begin, in order, up to the batch in which ``stop`` lies."""
         tasks = list(self._tasks(start, stop))
         left, self.left = self.left, None
         # a single task too goes to a thread of its own: within a layer, more threads would round differently
@@ -290,57 +356,3 @@ def _workers(process: int, threads: int) -> ThreadPoolExecutor:
     # the setting is a thread's own, but the last one made is also what threads that come later begin with
     torch.set_num_threads(threads)
     return pool
-
-
-class DeviceRows:
-    """The noisy inputs of a stream by number, drawn on a device in single precision.
-
-    Noise is cut into blocks of about a million values. A block is one call of torch's generator, seeded by a 64-bit
-    hash of the stream's key and of the block's number (two of a million blocks share it with probability 3e-8; not so
-    on a CPU, where torch keeps 32 bits of a seed and this class serves tests alone). So a row depends on seed, index,
-    law, smooth_sigma and purpose alone, on one kind of device; torch does not promise the same numbers on another.
-
-    Attributes:
-        dim: number of coordinates of a row.
-    """
-
-    def __init__(self, rows: NoisyRows, device: torch.device) -> None:
-        self.dim, self._block = rows.dim, max(1, _BLOCK_VALUES // rows.dim)
-        self._key, self._sigma = rows.key.tobytes(), rows.noise.smooth_sigma
-        self._centre = torch.from_numpy(rows.centre).to(device=device, dtype=torch.float32)
-        self._generator = torch.Generator(device)
-        self._noise = torch.empty((self._block, self.dim), device=device)
-        self._held = -1  # number of the block in the buffer
-
-    def fill(self, start: int, out: torch.Tensor) -> None:
-        """Writes rows ``start`` … into ``out``, shape (rows, dim), without waiting for the device."""
-        row, stop = start, start + len(out)
-        while row < stop:
-            block, within = divmod(row, self._block)
-            if block != self._held:
-                digest = hashlib.blake2b(self._key + block.to_bytes(8, "little"), digest_size=8).digest()
-                self._held = -1
-                self._noise.normal_(generator=self._generator.manual_seed(int.from_bytes(digest, "little")))
-                self._held = block
-            upto = min(stop, row - within + self._block)
-            noise = self._noise[within : within + upto - row]
-            torch.add(self._centre, noise, alpha=self._sigma, out=out[row - start : upto - start])
-            row = upto
-
-
-class _DeviceLabels:
-    """Noise from ``DeviceRows``, in batches that begin small, so that few votes cost little."""
-
-    def __init__(self, network: Network, rows: DeviceRows, shape: tuple[int, ...], batch: int) -> None:
-        self.network, self.rows, self.shape, self.batch = network, rows, shape, batch
-
-    def batches(self, start: int, stop: int) -> Generator[torch.Tensor]:
-        buffer = torch.empty((self._size(stop), self.rows.dim), device=self.network.device)
-        while start < stop:
-            size = self._size(start)
-            self.rows.fill(start, buffer[:size])
-            yield self.network.labels(buffer[:size].reshape(-1, *self.shape))
-            start += size
-
-    def _size(self, start: int) -> int:
-        return min(max(start, _FIRST_BATCH), self.batch)

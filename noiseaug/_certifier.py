@@ -1,0 +1,148 @@
+"""Certifying inputs one after another, or many at a time where their votes fill one another's batches."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from noiseaug.certificates import STANDARD_LOOKS, Certificate, Decision, Run
+from noiseaug.records import ABSTAIN, Outcome
+from noiseaug.votes import Counter, Stream, round_votes, take_together
+
+__all__ = ["Certifier"]
+
+Request = tuple[Stream, int]
+
+
+@dataclass(frozen=True)
+class Certifier:
+    """A base classifier with all that determines its certificates.
+
+    Attributes:
+        counter: draws noise and counts votes.
+        run: smoothing level, votes, failure probability.
+        n0: votes of the selection sample, which picks the class.
+        certificate: the rule.
+        noise_error: what the noise's law is off by in all; ``run`` has it taken from its failure probability.
+    """
+
+    counter: Counter
+    run: Run
+    n0: int
+    certificate: Certificate
+    noise_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.certificate.check(self.run)
+
+    def outcomes(self, inputs: Iterable[tuple[np.ndarray, int, int]]) -> Iterator[Outcome]:
+        """Certifies inputs of any shape, given with index and label, in their order.
+
+        Where the counter gains by it, votes of many inputs are asked for at once. Outcomes are the same; their seconds
+        are shares of the time by votes.
+        """
+        waiting = iter(inputs)
+        cases: deque[_Case] = deque()  # begun and not yielded
+        while True:
+            begun = time.perf_counter()
+            asking = [case for case in cases if case.outcome is None]
+            while not asking or sum(case.votes for case in asking) < round_votes(self.counter):
+                given = next(waiting, None)
+                if given is None:
+                    break
+                cases.append(_Case(self._steps(*given)))
+                asking.append(cases[-1])
+            if not asking:
+                return
+            asking = _first(asking, round_votes(self.counter))
+            sizes = [case.votes for case in asking]
+            counts = iter(take_together(self.counter, [request for case in asking for request in case.requests]))
+            for case in asking:
+                case.go_on([next(counts) for _ in case.requests])
+            spent = time.perf_counter() - begun
+            for case, size in zip(asking, sizes, strict=True):
+                case.seconds += spent * size / sum(sizes)
+            while cases and (outcome := cases[0].outcome) is not None:
+                yield replace(outcome, seconds=cases.popleft().seconds)
+
+    def _steps(self, x: np.ndarray, index: int, label: int) -> Generator[list[Request], list[np.ndarray], Outcome]:
+        """An input as a conversation: it asks for votes, is sent their counts, and ends with its outcome."""
+        stream = self.counter.stream(x, index, "estimation")
+        wanted = self.certificate.looks(self.run)
+        selection = total = np.zeros(self.run.num_classes, dtype=np.int64)
+        top, decision = 0, Decision(False, 0.0, False)
+        kept: list[int] = []
+        counts: list[tuple[int, ...]] = []
+        seen: list[np.ndarray] = []
+        requests: list[Request] = [(self.counter.stream(x, index, "selection"), self.n0)]
+        # the standard looks are kept besides the rule's own, so that stored votes can be certified anew
+        for look in sorted({*wanted, *(k for k in STANDARD_LOOKS if k < self.run.n)}):
+            requests.append((stream, look - (kept[-1] if kept else 0)))
+            kept.append(look)
+            if look not in wanted:
+                continue
+            # all that no decision comes before is asked for at once
+            found = yield requests
+            if not seen:
+                selection, top = found[0], int(np.argmax(found[0]))
+                found = found[1:]
+            for more in found:
+                total = total + more
+                counts.append(tuple(int(k) for k in total))
+            seen.append(total)
+            requests = []
+            decision = self.certificate.decide(self.run, top, selection, np.array(seen))
+            if decision.done:
+                break
+        return Outcome(
+            index=index,
+            label=label,
+            prediction=top if decision.certified else ABSTAIN,
+            radius=decision.radius,
+            selection=tuple(int(k) for k in selection),
+            looks=tuple(kept[: len(counts)]),
+            counts=tuple(counts),
+            seconds=0.0,
+        )
+
+
+class _Case:
+    """An input that is being certified.
+
+    Attributes:
+        requests: what it asks for.
+        outcome: what came out; None as long as it asks.
+        seconds: spent on it.
+    """
+
+    def __init__(self, steps: Generator[list[Request], list[np.ndarray], Outcome]) -> None:
+        self._steps = steps
+        self.requests = next(steps)
+        self.outcome: Outcome | None = None
+        self.seconds = 0.0
+
+    @property
+    def votes(self) -> int:
+        """How many it asks for."""
+        return sum(votes for _, votes in self.requests)
+
+    def go_on(self, counts: list[np.ndarray]) -> None:
+        """Answers its requests."""
+        try:
+            self.requests = self._steps.send(counts)
+        except StopIteration as end:
+            self.outcome = end.value
+
+
+def _first(cases: list[_Case], room: int) -> list[_Case]:
+    """The oldest that fill a round, one at least: what was begun first ends first."""
+    total = 0
+    for number, case in enumerate(cases, start=1):
+        total += case.votes
+        if total >= room:
+            return cases[:number]
+    return cases
