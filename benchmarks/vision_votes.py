@@ -29,7 +29,7 @@ def obvious(model: Any, x: Any, n: int, num_classes: int) -> np.ndarray:
             batch = x.repeat((size, 1, 1, 1))
             noise = torch.randn_like(batch) * SIGMA
             predictions = model(batch + noise).argmax(1)
-            for label in predictions.numpy():
+            for label in predictions.cpu().numpy():
                 counts[label] += 1
     return counts
 

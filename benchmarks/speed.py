@@ -1,0 +1,182 @@
+"""How fast networks are certified, on a CPU or a CUDA device: the table of the README by one command.
+
+    python -m benchmarks.speed                                     this machine's CPU, networks with random weights
+    python -m benchmarks.speed --device cuda --compiled --out speed.csv
+    python -m benchmarks.speed cnn=runs/mnist resnet110=runs/cifar  trained: certified at one radius too
+
+For each network and precision, beside the loop of Cohen et al. (2019) in float32 in the same run: votes a second; the
+multiply-adds of the network as a share of what the device does in plain matrix products of that precision; seconds for
+100 000 votes. A trained network's test images are certified at one radius by multi-look besides, and the time is held
+against that of the loop, which takes all votes of every image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.vision_votes import SIGMA, obvious
+from noiseaug.certificates import MultiLook
+from noiseaug.certification import certify
+from noiseaug.errors import InvalidInputError
+from noiseaug.sources import load_subject
+from noiseaug.vision._device import as_device
+from noiseaug.vision.engine import TorchBase
+from noiseaug.vision.models import build_model
+from noiseaug.votes import GaussianNoise
+
+FULL = 100_000  # votes of a certificate
+SHAPES = {"cnn": (1, 28, 28), "lenet": (1, 28, 28)}
+COLOUR = (3, 32, 32)
+
+
+def hardware(device: torch.device) -> str:
+    """What was measured on, and with what."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    cuda = f", CUDA {torch.version.cuda}" if device.type == "cuda" else f", {platform.machine()}"
+    return f"{name}{cuda}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def finished(device: torch.device) -> None:
+    """Waits for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def rate(work: Callable[[int], Any], start: int, seconds: float, device: torch.device) -> tuple[float, int]:
+    """Units a second, and how many were done: as many as take about so long, after a first go."""
+    work(start)
+    finished(device)
+    size = start
+    while True:
+        begun = time.perf_counter()
+        work(size)
+        finished(device)
+        taken = time.perf_counter() - begun
+        if taken >= seconds / 2:
+            return size / taken, size
+        size = int(size * min(10.0, max(1.5, seconds / max(taken, 1e-6))))
+
+
+def ceiling(device: torch.device, dtype: torch.dtype, seconds: float) -> float:
+    """Floating-point operations a second of a large matrix product."""
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+
+    def multiply(times: int) -> None:
+        for _ in range(times):
+            a @ b
+
+    return rate(multiply, 1, seconds, device)[0] * 2 * size**3
+
+
+def operations(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    """Floating-point operations of a forward pass of one input."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *shape))
+    return int(counter.get_total_flops())
+
+
+def measure(name: str, run: str | None, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row a precision."""
+    device = as_device(options.device)
+    subject = None if run is None else load_subject(run, options.data, device="cpu")
+    shape = SHAPES.get(name, COLOUR) if subject is None else subject.base.shape
+    torch.manual_seed(0)
+    model = (build_model(name, shape, 10) if subject is None else subject.base.model).eval()
+    flops, classes = operations(model, shape), model.num_classes
+    x = torch.rand(shape) if subject is None else torch.from_numpy(subject.data.x[0] / np.float32(255))
+    there, image = model.to(device), x.to(device)
+    loop, looped = rate(lambda n: obvious(there, image, n, classes), 1000, options.seconds, device)
+    for precision in options.precisions.split(","):
+        base = TorchBase(model, shape, options.device, precision, num_classes=classes, compiled=options.compiled)
+        counter = base.vote_counter(noise=GaussianNoise(SIGMA))
+        votes, counted = rate(
+            lambda n, counter=counter: counter.stream(x.numpy(), 0, "estimation").take(n), 1000, options.seconds, device
+        )
+        top = ceiling(device, getattr(torch, precision), options.seconds / 4)
+        row = {
+            "network": name,
+            "data": "random weights" if subject is None else subject.data.name,
+            "precision": precision,
+            "loop_votes_per_second": round(loop, 1),
+            "votes_per_second": round(votes, 1),
+            "ratio": round(votes / loop, 2),
+            "gigaflop_per_vote": round(flops / 1e9, 4),
+            "share_of_matrix_product": round(votes * flops / top, 4),
+            "matrix_product_teraflops": round(top / 1e12, 3),
+            "seconds_per_image": round(FULL / votes, 3),
+            "votes_measured": counted,
+            "loop_votes_measured": looped,
+        }
+        if subject is not None:
+            row |= at_one_radius(base, subject, options, FULL / loop)
+        yield row
+
+
+def at_one_radius(base: TorchBase, subject: Any, options: argparse.Namespace, loop_seconds: float) -> dict[str, Any]:
+    """Test images certified by multi-look, against what the loop would need for all their votes."""
+    every = max(1, len(subject.data.x) // options.images)
+    images, labels = subject.data.x[::every], subject.data.y[::every]
+    rule = MultiLook((options.radius,))
+    arguments = {"smooth_sigma": SIGMA, "n": FULL, "certificate": rule}
+    certify(base, images[:4], **arguments)  # compiled and captured
+    begun = time.perf_counter()
+    frame = certify(base, images, labels=labels, **arguments)
+    seconds = (time.perf_counter() - begun) / len(images)
+    return {
+        "radius": options.radius,
+        "images": len(images),
+        "certified": round(float((frame["correct"] & (frame["radius"] >= options.radius)).mean()), 4),
+        "multi_look_votes_per_image": round(float(frame["n"].mean())),
+        "multi_look_seconds_per_image": round(seconds, 4),
+        "multi_look_ratio": round(loop_seconds / seconds, 1),
+        "test_set_minutes": round(seconds * len(subject.data.x) / 60, 1),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description="How fast networks are certified.")
+    parser.add_argument(
+        "networks", nargs="*", default=["cnn", "resnet20", "resnet110"], metavar="NAME[=RUN]",
+        help="architecture, and the directory of a training run of it; default cnn resnet20 resnet110",
+    )  # fmt: skip
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--precisions", default="float32,bfloat16", help="default float32,bfloat16")
+    parser.add_argument("--compiled", action="store_true", help="networks through torch.compile; not on a CPU")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement, about (default 10)")
+    parser.add_argument("--radius", type=float, default=0.5, help="at which trained networks are certified (.5)")
+    parser.add_argument("--images", type=int, default=100, help="test images for that (default 100)")
+    parser.add_argument("--data", help="by default what a run learned from")
+    parser.add_argument("--out", type=Path, help="CSV file; its first line names hardware and versions")
+    options = parser.parse_args(arguments)
+    try:
+        head = "# " + hardware(as_device(options.device))
+        print(head, flush=True)
+        rows = []
+        for given in options.networks:
+            name, _, run = given.partition("=")
+            for row in measure(name, run or None, options):
+                rows.append(row)
+                print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+                if options.out is not None:  # as they come, so that a long run that is cut off leaves something
+                    options.out.write_text(head + "\n" + pd.DataFrame(rows).to_csv(index=False))
+    except InvalidInputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
