@@ -105,6 +105,34 @@ def test_votes_are_exactly_the_same_however_they_are_asked_for(precision, on_dev
                 np.testing.assert_array_equal(seen[n], counts)
 
 
+def test_first_batches_are_small(threads):
+    """Few votes cost few; the noise is that of large batches, whatever calls and threads."""
+    sizes = []
+
+    class Watched(nn.Linear):
+        shape, num_classes = (4,), 3
+
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    base, x = TorchBase(Watched(4, 3), batch=1000), np.full(4, 0.5, np.float32)
+    for number in (1, 2):
+        threads(number)
+        whole = counts_of(base, 40_000, x=x)
+        counter = TorchCounter(base, noise=LAWS[0], seed=5)
+        stream = counter.stream(x, 3, "estimation")
+        sizes.clear()
+        total = stream.take(100)
+        assert sizes == [128]
+        total = total + stream.take(900) + stream.take(39_000)
+        assert sizes[1:4] == [128, 256, 451]
+        np.testing.assert_array_equal(total, whole)
+    reference = VoteCounter(base.model, noise=LAWS[0], seed=5).stream(x, 3, "estimation").take(40_000)
+    assert np.abs(whole - reference).sum() <= 4
+
+
 def test_bfloat16_is_another_classifier_that_is_close():
     model, n = network(), 3000
     single, half = (counts_of(TorchBase(model, precision=precision), n) for precision in ("float32", "bfloat16"))

@@ -37,6 +37,7 @@ from noiseaug.votes import NoisyRows, Purpose, as_predictor, noisy_rows
 __all__ = ["DeviceStream", "TorchBase", "TorchCounter", "TorchStream"]
 
 _MOST_VOTES = 1 << 32  # that the counter of their noise can tell apart
+_FIRST_BATCH = 128  # of noise from the CPU, then twice as many each time
 _AHEAD = 4  # tasks a thread that are handed out before the first is done
 
 
@@ -284,7 +285,8 @@ class TorchStream:
 class _HostLabels:
     """Noise from the blocks of ``votes.NoisyRows``; on a CPU every thread draws and classifies blocks of its own.
 
-    A batch is an equal part of a block, or some whole blocks where those are small.
+    A batch is an equal part of a block, or some whole blocks where those are small. The first ones are smaller, so that
+    few votes cost little.
     """
 
     def __init__(self, network: Network, rows: NoisyRows, shape: tuple[int, ...], batch: int) -> None:
@@ -292,6 +294,8 @@ class _HostLabels:
         self.unit = rows.block * max(1, batch // rows.block)
         parts = -(-self.unit // batch)
         self.bounds = [self.unit * part // parts for part in range(parts + 1)]
+        small = [_FIRST_BATCH << doubling for doubling in range(32) if _FIRST_BATCH << doubling < self.bounds[1]]
+        self.first = [0, *small, *self.bounds[1:]]
         self.left: tuple[int, Any] | None = None  # next row and the source of its block
 
     def batches(self, start: int, stop: int) -> Generator[torch.Tensor]:
@@ -325,7 +329,7 @@ class _HostLabels:
     def _tasks(self, start: int, stop: int) -> Iterator[list[tuple[int, int]]]:
         """Batches as (first row, row after the last), those of one unit together."""
         for unit in range(start // self.unit, -(-stop // self.unit)):
-            edges = [unit * self.unit + bound for bound in self.bounds]
+            edges = [unit * self.unit + bound for bound in self.bounds] if unit else self.first
             task = [(low, high) for low, high in pairwise(edges) if start <= low < stop]
             if task:
                 yield task
