@@ -4,10 +4,10 @@
 #
 #   sh docs/results/cifar10_objectives.sh FOLDER                  on a CUDA device; killed, it goes on where it was
 #
-#   DEVICE=cpu MODEL=resnet-narrow EPOCHS=8 COPIES=2 STEPS=1 WARM_UP=2 N=10000 EVERY=100 CORES=2 \
+#   DEVICE=cpu MODEL=resnet-narrow EPOCHS=8 COPIES=2 STEPS=1 WARM_UP=2 FURTHER=gaussian N=10000 EVERY=100 CORES=2 \
 #       sh docs/results/cifar10_objectives.sh FOLDER              a small network on a CPU: cifar10_objectives.csv
 #
-# CIFAR-10 lies in $NOISEAUG_DATA, or is fetched. `python -m paper_figs.cifar10_objectives FOLDER` makes the table.
+# CIFAR-10 lies in $NOISEAUG_DATA, or is fetched. Then `python docs/results/cifar10_table.py FOLDER` makes the table.
 set -eu
 out=$1
 device=${DEVICE:-cuda} model=${MODEL:-resnet} epochs=${EPOCHS:-30} seeds=${SEEDS:-0} precision=${PRECISION:-bfloat16}
@@ -32,6 +32,8 @@ settle() {
 }
 
 attacked="--set copies=$copies --set steps=$steps --set radius=1 --set warm_up=$warm_up"
+further="--objective smoothadv $attacked" # of pre-training and self-training, as Salman et al. have it
+[ "${FURTHER:-smoothadv}" = smoothadv ] || further="--objective $FURTHER"
 for seed in $seeds; do
     train smoothadv-0.5 $seed cifar10 0.5 $epochs --objective smoothadv $attacked
     train adreadv-0.5 $seed cifar10 0.5 $epochs --objective adreadv --set weight=0.1 $attacked
@@ -44,9 +46,9 @@ for seed in $seeds; do
     train teacher $seed cifar10 0 $((epochs * 5)) --objective clean --labelled 5000
     train half $seed cifar10:0,1,2,3,4 0.5 $epochs
     settle
-    train pretrained-0.5 $seed cifar10 0.5 $((epochs / 2)) --init-from "$out/half-s$seed" --fresh-head
+    train pretrained-0.5 $seed cifar10 0.5 $((epochs / 2)) --init-from "$out/half-s$seed" --fresh-head $further
     # an epoch goes through the 45 000 others once, and as often through labelled ones
-    train selftrained-0.5 $seed cifar10 0.5 $((epochs / 2)) --labelled 5000 --teacher "$out/teacher-s$seed"
+    train selftrained-0.5 $seed cifar10 0.5 $((epochs / 2)) --labelled 5000 --teacher "$out/teacher-s$seed" $further
     settle
 done
 for seed in $seeds; do

@@ -84,9 +84,10 @@ class PackedVotes:
             self._centres = torch.zeros(self.slots + 1, dim, device=device)
             self._keys = torch.zeros(self.slots + 1, 4, dtype=torch.int64, device=device)
             self._counts = torch.zeros((self.slots + 1) * (network.num_classes + 1), dtype=torch.int64, device=device)
-            self._slot, self._vote, self._ones = (
-                torch.full((network.batch,), value, dtype=torch.int64, device=device) for value in (self.slots, 0, 1)
-            )
+            size = network.batch
+            self._slot = torch.full((size,), self.slots, dtype=torch.int64, device=device)
+            self._vote = torch.arange(size, device=device)
+            self._ones = torch.ones(size, dtype=torch.int64, device=device)
             self._noise: Callable[..., Tensor] = noisy_inputs
             self._labels: Callable[[Tensor], Tensor] = network.labels
             ways = [network.way]
