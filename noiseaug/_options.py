@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Device", "Model", "Normalisation", "Optimiser", "Root", "Schedule", "StepEpochs", "StepFactor"]
+__all__ = [
+    "Compiled",
+    "Data",
+    "Device",
+    "Model",
+    "Normalisation",
+    "Optimiser",
+    "Root",
+    "Schedule",
+    "StepEpochs",
+    "StepFactor",
+]
 
 Data = Annotated[
     str,
@@ -18,9 +29,14 @@ Root = Annotated[
     typer.Option("--root", help="Folder of data sets in torchvision's layout; else $NOISEAUG_DATA, else a cache."),
 ]
 Device = Annotated[str, typer.Option("--device", help="Where a network runs: cpu, cuda, cuda:1, …")]
+Compiled = Annotated[
+    bool, typer.Option("--compiled", help="Network through torch.compile, on a CUDA device; slow to start.")
+]
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="linear, mlp, lenet, cnn, resnet, resnet20, resnet110, or module:attribute."),
+    typer.Option(
+        "--model", help="linear, mlp, lenet, cnn, resnet, resnet-narrow, resnet20, resnet110, or module:attribute."
+    ),
 ]
 Normalisation = Annotated[
     str | None,

@@ -196,6 +196,7 @@ def load_subject(
     precision: str = "float32",
     root: Path | None = None,
     normalisation: str | None = None,
+    compiled: bool = False,
 ) -> Subject:
     """A classifier and its data by name.
 
@@ -210,6 +211,7 @@ def load_subject(
         precision: in which it runs: ``float32``, ``bfloat16`` or ``float16``.
         root: folder of image sets, where it is not the usual one.
         normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+        compiled: whether a network goes through torch.compile, on a device that is no CPU.
 
     Raises:
         InvalidInputError: for names that are not there, or a network that is not for these data.
@@ -217,10 +219,10 @@ def load_subject(
     if classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS)):
         if train_sigma:
             raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")
-        return _network(classifier, data, device, precision, root, normalisation)
-    if device != "cpu" or precision != "float32" or normalisation is not None:
+        return _network(classifier, data, device, precision, root, normalisation, compiled)
+    if device != "cpu" or precision != "float32" or normalisation is not None or compiled:
         raise InvalidInputError(
-            f"{classifier} is no checkpoint of a network; leave out --device, --precision and --normalisation"
+            f"{classifier} is no checkpoint of a network; leave out --device, --precision, --normalisation, --compiled"
         )
     source = load_data(data or "digits", root)
     base = load_classifier(classifier, source, train_sigma, copies, seed)
@@ -240,13 +242,19 @@ def _digest(*arrays: np.ndarray) -> str:
 
 
 def _network(
-    classifier: str, data: str | None, device: str, precision: str, root: Path | None, normalisation: str | None
+    classifier: str,
+    data: str | None,
+    device: str,
+    precision: str,
+    root: Path | None,
+    normalisation: str | None,
+    compiled: bool,
 ) -> Subject:
     """A trained network; its images are read as training reads them."""
     from noiseaug.vision.data import load_images
     from noiseaug.vision.subjects import load_network
 
-    base, metadata, told = load_network(Path(classifier), device, precision, normalisation)
+    base, metadata, told = load_network(Path(classifier), device, precision, normalisation, compiled)
     name = data or metadata.get("data")
     if name is None:
         raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")

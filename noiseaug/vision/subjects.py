@@ -13,7 +13,7 @@ __all__ = ["load_network"]
 
 
 def load_network(
-    path: Path, device: str, precision: str, normalisation: str | None = None
+    path: Path, device: str, precision: str, normalisation: str | None = None, compiled: bool = False
 ) -> tuple[TorchBase, dict[str, Any], dict[str, Any]]:
     """A network from the directory of a training run, or from a checkpoint.
 
@@ -22,6 +22,7 @@ def load_network(
         device: where it is to run.
         precision: in which it is to run.
         normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+        compiled: whether it goes through torch.compile, on a device that is no CPU.
 
     Returns:
         The network, ready to vote; what its checkpoint says of it; and what a log is to say of it: not where it lies
@@ -35,6 +36,7 @@ def load_network(
     model, metadata = load_checkpoint(path, normalisation=normalisation)  # type: ignore[arg-type]
     told: dict[str, Any] = {"classifier": model.arch, "weights": weights_digest(model)[:16]}
     told |= {key: metadata[key] for key in ("objective", "normalisation") if key in metadata}
-    base = TorchBase(model.float(), device=device, precision=precision, num_classes=model.num_classes)
+    classes = model.num_classes
+    base = TorchBase(model.float(), device=device, precision=precision, num_classes=classes, compiled=compiled)
     model.to(base.device)  # for attacks, which need gradients
     return base, metadata, told
