@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import typer
 
+from noiseaug import _torchrun
 from noiseaug.errors import NoiseaugError
 
 __all__ = ["run_app"]
@@ -32,6 +33,11 @@ def run_app(app: typer.Typer) -> NoReturn:
         status = app(standalone_mode=False) or 0
         sys.stdout.flush()
     except _UsageError as error:
+        place = _torchrun.place()
+        if place is not None and place.rank:
+            # all were called alike, and the first of them says so
+            _torchrun.wait_for_the_end()
+            sys.exit(2)
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         _fail(error.format_message().rstrip(".") + hint)  # type: ignore[attr-defined]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from noiseaug import _levels
-from noiseaug._options import Device, Normalisation, Root
+from noiseaug._options import Compiled, Device, Normalisation, Root
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from noiseaug.certificates import Certificate
+    from noiseaug.vision._distributed import Workers
 
 __all__ = ["register"]
 
@@ -87,8 +91,8 @@ _ALL_OF = 1000  # inputs; of larger sets some _SOME are taken
 _SOME = 100
 
 
-def _selection(data: Any, every: int | None, shard: str | None) -> tuple[Any, int]:
-    """Indices of the inputs to certify, and every how many."""
+def _selection(data: Any, every: int | None, shard: str | None, *, told: bool = True) -> tuple[Any, int]:
+    """Indices of the inputs to certify, and every how many; ``told``: on standard error, where it was not asked for."""
     import numpy as np
 
     from noiseaug import _validate
@@ -96,7 +100,7 @@ def _selection(data: Any, every: int | None, shard: str | None) -> tuple[Any, in
     count = len(data.x)
     if every is None:
         every = 1 if count <= _ALL_OF else count // _SOME
-        if every > 1:
+        if every > 1 and told:
             print(f"every {every}th of {count} inputs; --every 1 takes all", file=sys.stderr)
     indices = np.arange(count)[:: _validate.integer("every", every)]
     if shard is None:
@@ -125,57 +129,100 @@ def certify(
     classes: Classes = None,
     device: Device = "cpu",
     precision: Precision = "float32",
+    compiled: Compiled = False,
     root: Root = None,
     normalisation: Normalisation = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what an interrupted run has finished.")] = False,
     tsv: Annotated[Path | None, typer.Option("--tsv", help="Write the log of Cohen et al.'s format too.")] = None,
 ) -> None:
-    """Certify a classifier, input by input, into a log that carries the votes."""
+    """Certify a classifier, input by input, into a log that carries the votes.
+
+    Under torchrun the inputs are shared out among its processes, whose hosts share the folder of --out.
+    """
     import noiseaug.certification as certification
+    from noiseaug._shards import refuse_existing
     from noiseaug.certificates import Run
     from noiseaug.records import refuse_table, write_tsv
     from noiseaug.sources import load_subject
+    from noiseaug.vision._distributed import workers
 
-    rule = _certificate(certificate, radius)
-    # what needs no training is looked at before it
-    rule.check(Run(smooth_sigma, n, failure_prob))
-    refuse_table(tsv)
-    subject = load_subject(
-        classifier,
-        data,
-        train_sigma=train_sigma,
-        copies=copies,
-        seed=seed,
-        device=device,
-        precision=precision,
-        root=root,
-        normalisation=normalisation,
-    )
-    source = subject.data
-    indices, step = _selection(source, every, shard)
-    frame = certification.certify(
-        subject.base,
-        source.x[indices],
-        labels=source.y[indices],
-        smooth_sigma=smooth_sigma,
-        n=n,
-        n0=n0,
-        failure_prob=failure_prob,
-        certificate=rule,
-        noise=noise,
-        num_classes=classes,
-        seed=seed,
-        batch=batch,
-        indices=indices.tolist(),
-        log=out,
-        resume=resume,
-        description={**subject.description, "every": step, "shard": shard},
-        progress=True,
-    )
-    if tsv is not None:
-        write_tsv(frame, tsv)
-    right = int(frame["correct"].sum())
-    print(f"{len(frame)} inputs, {right} right, {int((frame['prediction'] < 0).sum())} abstained: {out}")
+    with workers(device) as team:
+        rule = _certificate(certificate, radius)
+        # what needs no training is looked at before it
+        rule.check(Run(smooth_sigma, n, failure_prob))
+        if team.count > 1 and shard is not None:
+            raise InvalidInputError("torchrun shares out the inputs itself; leave out --shard")
+        team.lead(lambda: refuse_table(tsv))
+        if not resume:
+            team.lead(lambda: refuse_existing(out, team.count))
+        with team.one_first():
+            subject = load_subject(
+                classifier,
+                data,
+                train_sigma=train_sigma,
+                copies=copies,
+                seed=seed,
+                device=team.device,
+                precision=precision,
+                root=root,
+                normalisation=normalisation,
+                compiled=compiled,
+            )
+        source = subject.data
+        indices, step = _selection(source, every, shard, told=team.leads)
+
+        def take_up(log: Path, places: list[int], part: str | None) -> pd.DataFrame:
+            return certification.certify(
+                subject.base,
+                source.x[places],
+                labels=source.y[places],
+                smooth_sigma=smooth_sigma,
+                n=n,
+                n0=n0,
+                failure_prob=failure_prob,
+                certificate=rule,
+                noise=noise,
+                num_classes=classes,
+                seed=seed,
+                batch=batch,
+                indices=places,
+                log=log,
+                resume=resume,
+                description={**subject.description, "every": step, "shard": part},
+                progress=team.leads,
+            )
+
+        frame = _certified(team, out, indices.tolist(), shard, take_up)
+        if team.leads:
+            if tsv is not None:
+                write_tsv(frame, tsv)
+            right = int(frame["correct"].sum())
+            print(f"{len(frame)} inputs, {right} right, {int((frame['prediction'] < 0).sum())} abstained: {out}")
+
+
+def _certified(
+    team: Workers, out: Path, indices: list[int], shard: str | None, take_up: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
+    """Certifies all inputs into one log, alone or each process its share; the leader's frame is that of all."""
+    from noiseaug._shards import gather, prepare, shard_file, shard_files
+    from noiseaug.records import read_log
+
+    finished = team.lead(lambda: prepare(out, indices, team.count, take_up))
+    if team.count == 1 or finished:
+        frame = team.lead(lambda: take_up(out, indices, shard))
+        for left in shard_files(out) if team.leads else ():
+            left.unlink()
+        return frame
+    mine = indices[team.rank :: team.count]
+    if mine:
+        take_up(shard_file(out, team.rank, team.count), mine, f"{team.rank}/{team.count}")
+    team.wait()
+
+    def gathered() -> pd.DataFrame:
+        gather(out, indices, team.count)
+        return read_log(out)[1]
+
+    return team.lead(gathered)
 
 
 def predict(

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 import noiseaug
-from noiseaug import bridge_cli, certification_cli, figures_cli
+from noiseaug import _torchrun, bridge_cli, certification_cli, figures_cli
 from noiseaug._command import run_app
+from noiseaug.errors import InvalidInputError
 from noiseaug.synthetic.cli import app as synthetic_app
 from noiseaug.vision import cli as vision_cli
 from noiseaug.vision import grid_cli
@@ -38,8 +39,31 @@ def root(
     if version:
         print(f"noiseaug {noiseaug.__version__}")
         raise typer.Exit
+    _refuse_many(context.invoked_subcommand)
     if context.invoked_subcommand is None:
         print(context.get_help())
+
+
+_TOGETHER = ("train", "certify")  # commands whose processes share the work
+
+
+def _refuse_many(command: str | None) -> None:
+    """Refuses what every process of torchrun would do for itself.
+
+    Raises:
+        InvalidInputError: in the first of them.
+        typer.Exit: in the others.
+    """
+    place = _torchrun.place()
+    if place is None or command is None or command in _TOGETHER:
+        return
+    if place.rank:
+        _torchrun.wait_for_the_end()
+        raise typer.Exit(2)
+    raise InvalidInputError(
+        f"noiseaug {command} would run {place.count} times over; start it without torchrun, which is for "
+        f"{' and '.join(_TOGETHER)}"
+    )
 
 
 def main() -> None:

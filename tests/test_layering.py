@@ -16,13 +16,13 @@ from tests.running import ROOT, python
 ORDER = (
     ("errors",),
     ("_numerics", "estimates", "_files"),
-    ("_validate", "_rundir", "_options"),
+    ("_validate", "_rundir", "_options", "_torchrun"),
     ("_levels",),
     ("_noncentral", "_levelset", "_lattice", "confidence", "_parallel", "_noise", "_decimals", "_adapters"),
     ("_measures", "_majority", "laws", "certificates", "_outcome"),
     ("_regression", "_logfile", "_tsv"),
     ("votes", "records"),
-    ("certification",),
+    ("certification", "_shards"),
     ("estimator",),
     ("regions",),
     ("tasks",),
@@ -46,6 +46,7 @@ ORDER = (
     ("synthetic.cli",),
     ("synthetic.__main__", "synthetic"),
     ("cli",),
+    ("__main__",),
 )
 ROOF = "noiseaug"  # loads its parts when they are asked for; may be imported from anywhere, for its version alone
 NOT_AT_MODULE_LEVEL = {"matplotlib", "seaborn", "torch", "tqdm", "joblib", "dask", "distributed", "rich", "sklearn"}

@@ -55,6 +55,6 @@ for seed in $seeds; do
     for run in gaussian-0.25 gaussian-0.5 gaussian-1 smoothadv-0.5 adre-0.5 adreadv-0.5 consistency-0.5 \
         pretrained-0.5 selftrained-0.5; do
         noiseaug certify --classifier "$out/$run-s$seed" --smooth-sigma "${run##*-}" --precision "$precision" \
-            --device "$device" --n "$n" --every "$every" --out "$out/$run-s$seed.jsonl" --resume
+            --device "$device" $compiled --n "$n" --every "$every" --out "$out/$run-s$seed.jsonl" --resume
     done
 done

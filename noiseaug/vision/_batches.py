@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["TrainingSet", "augmented", "epoch_batches", "key_of", "keyed_generator", "to_floats"]
+__all__ = ["Share", "TrainingSet", "augmented", "epoch_batches", "key_of", "keyed_generator", "to_floats"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,28 @@ class TrainingSet:
     labels: Tensor
     labelled: int
     pseudo_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """The images ``first`` … ``last`` − 1 of a batch of ``count``: what one of several processes takes of it.
+
+    Random numbers are drawn for the whole batch, so that an image gets the same ones in whichever process it is.
+    """
+
+    first: int
+    last: int
+    count: int
+
+    @property
+    def images(self) -> slice:
+        """Where they are in the batch."""
+        return slice(self.first, self.last)
+
+    @property
+    def part(self) -> float:
+        """How much of the batch they are."""
+        return (self.last - self.first) / self.count
 
 
 def key_of(*parts: object) -> int:
@@ -83,7 +105,7 @@ def to_floats(images: Tensor) -> Tensor:
     return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
 
 
-def augmented(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -> Tensor:
+def augmented(images: Tensor, crop: int, flip: bool, generator: torch.Generator, share: Share | None = None) -> Tensor:
     """Images shifted by up to ``crop`` pixels both ways (black comes in) and mirrored at random.
 
     Args:
@@ -91,18 +113,20 @@ def augmented(images: Tensor, crop: int, flip: bool, generator: torch.Generator)
         crop: largest shift in pixels.
         flip: whether half of them are mirrored.
         generator: on the device of the images.
+        share: of which batch the images are a share.
     """
     count, _, height, width = images.shape
     device = images.device
+    drawn, mine = (count, slice(None)) if share is None else (share.count, share.images)
     if crop:
         padded = functional.pad(images, (crop, crop, crop, crop))
-        shift = torch.randint(2 * crop + 1, (2, count, 1), generator=generator, device=device)
+        shift = torch.randint(2 * crop + 1, (2, drawn, 1), generator=generator, device=device)[:, mine]
         rows = shift[0] + torch.arange(height, device=device)
         columns = shift[1] + torch.arange(width, device=device)
         each = torch.arange(count, device=device)
         # advanced indices around a slice put the channels last
         images = padded[each[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     if flip:
-        mirrored = torch.rand(count, generator=generator, device=device) < 0.5
+        mirrored = torch.rand(drawn, generator=generator, device=device)[mine] < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
     return images

@@ -52,13 +52,20 @@ class TrainingDirectory(RunDirectory):
         write_atomically(self.path / _STATE_FILE, content.getvalue())
 
     def take_up(self, trainer: Trainer) -> None:
-        """Puts an interrupted run where it was; one that was stopped before its first save begins anew."""
+        """Puts an interrupted run where it was; one that was stopped before its first save begins anew.
+
+        Of several processes the first reads the state, for all of them.
+        """
         file = self.path / _STATE_FILE
         self._begun = True
-        if not file.exists():
-            return
+
+        def kept() -> Any:
+            return torch.load(file, map_location="cpu", weights_only=True) if file.exists() else None
+
         try:
-            trainer.restore(torch.load(file, map_location="cpu", weights_only=True))
+            state = trainer.workers.lead(kept)
+            if state is not None:
+                trainer.restore(state)
         except (RuntimeError, LookupError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InvalidInputError(f"{file} is damaged ({first}); remove {self.path} and train anew") from None
@@ -76,5 +83,7 @@ class TrainingDirectory(RunDirectory):
         self.write_metrics(trainer.rows)
         with naming(self.path / FILE_NAME):
             save_checkpoint(self.path / FILE_NAME, trainer.result, metadata)
-        self._write_record("complete", results=results, seconds=round(trainer.seconds, 3))
+        # where batch norm sees a share of the batch alone, how many shared it is part of the result
+        processes = {"processes": trainer.workers.count} if trainer.workers.count > 1 else {}
+        self._write_record("complete", results=results, seconds=round(trainer.seconds, 3), **processes)
         (self.path / _STATE_FILE).unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from noiseaug import _validate
 from noiseaug.errors import InvalidInputError
+from noiseaug.vision._batches import Share
 
 __all__ = [
     "ATTACKS",
@@ -40,14 +41,20 @@ _LAST_STEP = 0.01  # of DDN's cosine schedule (Rony et al. 2019)
 _SLACK = 1e-10  # relative; more than the rounding of a norm in double precision
 
 
-def draw_noise(x: Tensor, copies: int, sigma: float, generator: torch.Generator | None) -> Tensor:
+def draw_noise(
+    x: Tensor, copies: int, sigma: float, generator: torch.Generator | None, share: Share | None = None
+) -> Tensor:
     """Gaussian noise of standard deviation ``sigma`` for each copy of each image, shape ``(copies, b, *shape)``.
 
-    Drawn on the generator's device and moved to that of ``x``; zero noise takes nothing from the generator.
+    Drawn on the generator's device and moved to that of ``x``; zero noise takes nothing from the generator. Where ``x``
+    is a share of a batch, noise is drawn for all of the batch, and the share's is returned.
     """
     if sigma == 0:
         return x.new_zeros(copies, *x.shape)
-    return _normal((copies, *x.shape), x, generator).mul_(sigma)
+    if share is None:
+        return _normal((copies, *x.shape), x, generator).mul_(sigma)
+    whole = _normal((copies, share.count, *x.shape[1:]), x, generator)
+    return whole[:, share.images] * sigma  # which lets go of the rest
 
 
 def _normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -133,7 +140,14 @@ class PGD:
         return replace(self, radius=share * self.radius, step=None if self.step is None else share * self.step)
 
     def perturb(
-        self, model: nn.Module, x: Tensor, y: Tensor, noise: Tensor | None, *, generator: torch.Generator | None = None
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        noise: Tensor | None,
+        *,
+        generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """The attacked images.
 
@@ -145,6 +159,7 @@ class PGD:
             y: class to move away from, shape (b,), int64.
             noise: shape ``(m, b, *shape)``, already scaled; None for the base classifier itself.
             generator: for the random start alone.
+            share: of which batch the images are a share; for the random start too.
 
         Returns:
             x' of the shape of x, detached, in [0, 1], with ‖x' − x‖ ≤ radius, rounding included. For radius 0 it is x
@@ -160,7 +175,7 @@ class PGD:
         length = 2 * self.radius / self.steps if self.step is None else self.step
         delta = torch.zeros_like(x)
         if self.random_start:
-            delta = _in_box(x, _in_ball(x, self.radius, generator))
+            delta = _in_box(x, _in_ball(x, self.radius, generator, share))
         with frozen(model):
             for _ in range(self.steps):
                 _, direction = _ascent(model, x + delta, y, noise)
@@ -205,7 +220,14 @@ class DDN:
         return replace(self, radius=share * self.radius)
 
     def perturb(
-        self, model: nn.Module, x: Tensor, y: Tensor, noise: Tensor | None, *, generator: torch.Generator | None = None
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        noise: Tensor | None,
+        *,
+        generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """The attacked images; see :meth:`PGD.perturb`. Nothing is drawn from the generator."""
         x = x.detach()
@@ -223,8 +245,8 @@ class DDN:
                 better = succeeded & (size < smallest)
                 smallest = torch.where(better, size, smallest)
                 best = torch.where(_per_image(better, x), delta, best)
-                share = (1 + math.cos(math.pi * i / (self.steps - 1))) / 2
-                delta = delta + (_LAST_STEP + share * (self.step - _LAST_STEP)) * direction
+                fall = (1 + math.cos(math.pi * i / (self.steps - 1))) / 2
+                delta = delta + (_LAST_STEP + fall * (self.step - _LAST_STEP)) * direction
                 norm = torch.where(succeeded, (1 - self.gamma) * norm, (1 + self.gamma) * norm)
                 norm = torch.minimum(norm, farthest)
                 delta = _in_box(x, delta * _per_image(norm / _above_zero(_norms(delta)), x))
@@ -293,11 +315,12 @@ def _projected(delta: Tensor, radius: float) -> Tensor:
     return delta * _per_image((radius / _above_zero(_norms(delta))).clamp(max=1), delta)
 
 
-def _in_ball(x: Tensor, radius: float, generator: torch.Generator | None) -> Tensor:
+def _in_ball(x: Tensor, radius: float, generator: torch.Generator | None, share: Share | None) -> Tensor:
     """One point an image, uniform in the ball: a direction, and a radius whose d-th power is uniform."""
-    direction = _normal(tuple(x.shape), x, generator)
+    count, mine = (len(x), slice(None)) if share is None else (share.count, share.images)
+    direction = _normal((count, *x.shape[1:]), x, generator)[mine]
     device = x.device if generator is None else generator.device
-    uniform = torch.rand(len(x), dtype=x.dtype, device=device, generator=generator).to(x.device)
+    uniform = torch.rand(count, dtype=x.dtype, device=device, generator=generator).to(x.device)[mine]
     dim = max(1, x[0].numel())
     return direction * _per_image(radius * uniform ** (1 / dim) / _above_zero(_norms(direction)), x)
 

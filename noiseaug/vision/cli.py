@@ -86,77 +86,80 @@ def train(
     resume: Resume = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
 ) -> None:
-    """Train a base classifier, with or without noise, into a directory."""
+    """Train a base classifier, with or without noise, into a directory.
+
+    Under torchrun its processes share each batch.
+    """
     need_torch()
     from noiseaug.vision._allocator import keep_pages
+    from noiseaug.vision._distributed import workers
     from noiseaug.vision.data import load_images
     from noiseaug.vision.jobs import Job, run_job
     from noiseaug.vision.models import default_arch
     from noiseaug.vision.objectives import make_objective
     from noiseaug.vision.recipes import default_recipe
 
-    if train_sigma is None:
-        if objective != "clean":
-            raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
-        train_sigma = 0.0
-    # what needs no data is looked at before it
-    need_step_schedule(schedule, step_epochs, step_factor)
-    loss = make_objective(objective, train_sigma, **parameters(settings))
-    images = load_images(data, "train", root=root)
-    recipe = default_recipe(
-        model or default_arch(images.shape),
-        images.shape,
-        loss,
-        epochs=epochs,
-        batch=batch,
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        momentum=momentum,
-        schedule=schedule,
-        step_epochs=step_epochs,
-        step_factor=step_factor,
-        clip=clip,
-        ema=ema,
-        crop=crop,
-        flip=flip,
-        precision=precision,
-        compiled=compiled,
-        seed=seed,
-    )
-    job = Job(
-        recipe,
-        images,
-        validation,
-        labelled,
-        None if unlabelled is None else load_images(unlabelled, "train", root=root),
-        teacher,
-        pseudo_weight,
-        init_from,
-        fresh_head,
-    )
-    _announce(job)
-    keep_pages()
-    results = run_job(
-        job,
-        out,
-        test=load_images(data, "test", root=root),
-        device=device,
-        resume=resume,
-        progress=True,
-        tensorboard=tensorboard,
-    )
-    told = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items()]
-    print(f"{out}: " + ", ".join(told))
+    with workers(device) as team:
+        if train_sigma is None:
+            if objective != "clean":
+                raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
+            train_sigma = 0.0
+        # what needs no data is looked at before it
+        need_step_schedule(schedule, step_epochs, step_factor)
+        loss = make_objective(objective, train_sigma, **parameters(settings))
+        with team.one_first():
+            images = load_images(data, "train", root=root)
+            others = None if unlabelled is None else load_images(unlabelled, "train", root=root)
+        recipe = default_recipe(
+            model or default_arch(images.shape),
+            images.shape,
+            loss,
+            epochs=epochs,
+            batch=batch,
+            optimiser=optimiser,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            schedule=schedule,
+            step_epochs=step_epochs,
+            step_factor=step_factor,
+            clip=clip,
+            ema=ema,
+            crop=crop,
+            flip=flip,
+            precision=precision,
+            compiled=compiled,
+            seed=seed,
+        )
+        job = Job(recipe, images, validation, labelled, others, teacher, pseudo_weight, init_from, fresh_head)
+        if team.leads:
+            _announce(job, team.count)
+        keep_pages()
+        with team.one_first():
+            test = load_images(data, "test", root=root)
+        results = run_job(
+            job,
+            out,
+            test=test,
+            device=team.device,
+            resume=resume,
+            progress=True,
+            tensorboard=tensorboard,
+            workers=team,
+        )
+        if team.leads:
+            told = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items()]
+            print(f"{out}: " + ", ".join(told))
 
 
-def _announce(job: Job) -> None:
+def _announce(job: Job, processes: int) -> None:
     recipe, objective = job.recipe, job.recipe.objective
     alone = job.labelled is not None and job.teacher is None
     images = job.labelled if alone else len(job.data.images) - job.validation
     print(
         f"{recipe.arch} on {images} images of {job.data.name}: {objective.name}, "
-        f"α = {objective.train_sigma:g}, {recipe.epochs} epochs, batches of {recipe.batch}, seed {recipe.seed}",
+        f"α = {objective.train_sigma:g}, {recipe.epochs} epochs, batches of {recipe.batch}, seed {recipe.seed}"
+        + (f", {processes} processes" if processes > 1 else ""),
         file=sys.stderr,
     )
     if objective.attack is not None and 2 * objective.warm_up > recipe.epochs:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from noiseaug import _validate
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._batches import TrainingSet, key_of, to_floats
 from noiseaug.vision._device import as_device
+from noiseaug.vision._distributed import Workers
 from noiseaug.vision._training_directory import TrainingDirectory
 from noiseaug.vision.checkpoints import (
     load_checkpoint,
@@ -202,6 +203,7 @@ def run_job(
     resume: bool = False,
     progress: bool = False,
     tensorboard: bool = False,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Trains a model into a directory.
 
@@ -213,6 +215,8 @@ def run_job(
         resume: take up an unfinished run, or take a finished one as it is.
         progress: show a bar on standard error.
         tensorboard: write TensorBoard's event files into the directory too.
+        workers: the processes that train it together, each of which calls this; ``device`` is then its own. The
+            directory is held, read and written by the first of them.
 
     Returns:
         The results: accuracies of the base classifier on clean test images and on ones with noise α.
@@ -221,19 +225,24 @@ def run_job(
         InvalidInputError: for a directory that belongs to something else, a device that is not there, a loss that is
             not finite, or too little memory.
     """
-    where = as_device(device)
+    workers, where = workers or Workers(), as_device(device)
     directory = TrainingDirectory(out, job.description())
-    with directory.held(resume) as state:
+    with ExitStack() as stack:
+        state = workers.lead(lambda: stack.enter_context(directory.held(resume)))
         if state == "complete":
-            return dict(read_metadata(out).get("results", {}))
+            return workers.lead(lambda: dict(read_metadata(out).get("results", {})))
         with out_of_memory(None):
-            trainer = Trainer(job.recipe, job.training_set(where), job.first_model().to(where))
+            trainer = Trainer(job.recipe, job.training_set(where), job.first_model().to(where), workers=workers)
         if state == "unfinished":
             directory.take_up(trainer)
         _train(job, directory, trainer, progress, _writer(out) if tensorboard else None)
-        results = _results(job, trainer, test)
-        directory.finish(trainer, {**job.description(), "results": results}, results)
-    return results
+
+        def finish() -> dict[str, Any]:
+            results = _results(job, trainer, test)
+            directory.finish(trainer, {**job.description(), "results": results}, results)
+            return results
+
+        return workers.lead(finish)
 
 
 def _train(
@@ -245,7 +254,7 @@ def _train(
 ) -> None:
     from tqdm import tqdm
 
-    images = len(trainer.training.labels)
+    workers, images = trainer.workers, len(trainer.training.labels)
     done = trainer.epoch * images
     every = 0.5 if sys.stderr.isatty() else 10.0
     saved = time.monotonic()
@@ -255,7 +264,7 @@ def _train(
         tqdm(
             total=job.recipe.epochs * images,
             initial=done,
-            disable=not progress,
+            disable=not (progress and workers.leads),
             unit="image",
             mininterval=every,
             desc="train",
@@ -265,9 +274,9 @@ def _train(
         def after_step(trainer: Trainer, steps: int) -> None:
             nonlocal saved
             bar.update(images * trainer.batch // steps + trainer.epoch * images - bar.n)
-            if interrupted():
+            if workers.any(interrupted()):
                 trainer.sums()  # nothing that is not finite is kept
-                directory.save(trainer)
+                workers.lead(lambda: directory.save(trainer))
                 raise KeyboardInterrupt
             if trainer.batch % _LOOK_STEPS:
                 return
@@ -277,25 +286,27 @@ def _train(
                 f"accuracy {sums.right / sums.copies:.3f}",
                 refresh=False,
             )
-            if time.monotonic() - saved > _SAVE_SECONDS:
+            if workers.leads and time.monotonic() - saved > _SAVE_SECONDS:
                 directory.save(trainer)
                 saved = time.monotonic()
 
         def after_epoch(trainer: Trainer) -> None:
             nonlocal saved
-            row = trainer.rows[-1]
+            bar.update(trainer.epoch * images - bar.n)
+            workers.lead(lambda: record(trainer.rows[-1]))
+            if workers.any(interrupted()):
+                raise KeyboardInterrupt
+            saved = time.monotonic()
+
+        def record(row: dict[str, float]) -> None:
             if held_out is not None:
                 sigma, seed = job.recipe.objective.train_sigma, job.recipe.seed
                 row["validation_accuracy"] = accuracy(trainer.result, *held_out)
                 row["noisy_validation_accuracy"] = accuracy(trainer.result, *held_out, sigma, seed=seed)
-            bar.update(trainer.epoch * images - bar.n)
             directory.save(trainer)  # first, for it makes the directory a run's
             directory.write_metrics(trainer.rows)
             if writer is not None:
                 writer(row)
-            if interrupted():
-                raise KeyboardInterrupt
-            saved = time.monotonic()
 
         trainer.run(after_step, after_epoch)
 

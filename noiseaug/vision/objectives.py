@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from noiseaug import _validate
 from noiseaug.errors import InvalidInputError
+from noiseaug.vision._batches import Share
 from noiseaug.vision._losses import Adre, Consistency, Macer, Penalty, Stability, cross_entropy
 from noiseaug.vision.attacks import ATTACKS, DDN, PGD, draw_noise, mean_log_prob, noisy_logits
 
@@ -98,17 +99,23 @@ class Objective:
         generator: torch.Generator,
         epoch: float = math.inf,
         weights: Tensor | None = None,
+        attacked: nn.Module | None = None,
+        share: Share | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The loss of a batch. Noise is drawn anew in each call, and not clipped.
 
         Args:
-            model: maps ``(n, *shape)`` to logits (n, K); called once on all copies, and besides by the attack.
+            model: maps ``(n, *shape)`` to logits (n, K); called once on all copies, and besides by the attack unless
+                there is ``attacked``.
             x: images in [0, 1], shape ``(b, *shape)``; the copies keep their memory format.
             y: labels, shape (b,), int64.
             generator: of the noise, on the device of ``x`` or on the CPU.
             epoch: epochs done so far, with fractions; for the warm-up.
             weights: a factor for the loss of each image, shape (b,); the result is the mean over images of
                 weight × loss.
+            attacked: what the attack differentiates, where ``model`` wraps it for the gradients of its weights alone
+                (DistributedDataParallel).
+            share: of which batch the images are a share; noise is drawn for all of it.
 
         Returns:
             The scalar loss, and the logits of the noisy copies, shape (m, b, K), detached.
@@ -119,9 +126,9 @@ class Objective:
         for name, values in (("labels", y), ("weights", weights)):
             if values is not None and values.shape != (len(x),):
                 raise InvalidInputError(f"the {name} have shape {tuple(values.shape)}; expected ({len(x)},)")
-        noise = draw_noise(x, self.copies, self.train_sigma, generator)
-        attack = self._attack_at(epoch)
-        point = x if attack is None else attack.perturb(model, x, y, noise, generator=generator)
+        noise = draw_noise(x, self.copies, self.train_sigma, generator, share)
+        attack, victim = self._attack_at(epoch), model if attacked is None else attacked
+        point = x if attack is None else attack.perturb(victim, x, y, noise, generator=generator, share=share)
         clean, noisy = None, noisy_logits(model, point, noise if self.fit != "clean" else _with_clean(noise))
         if self.fit == "clean":
             clean, noisy = noisy[0], noisy[1:]

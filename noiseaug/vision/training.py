@@ -3,6 +3,9 @@
 A step depends on the weights before it, on the recipe, and on (seed, epoch, batch); what has to be kept of an
 interrupted run is therefore the weights, the optimiser's state and a position. Another device or number of threads
 rounds otherwise.
+
+Several processes (torchrun) share each batch. Random numbers are those of the whole batch and the gradient is its mean,
+so that without batch norm they give the weights that one process gives, up to rounding.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from torch import Tensor, nn
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision._batches import TrainingSet, augmented, epoch_batches, key_of, keyed_generator, to_floats
+from noiseaug.vision._distributed import Workers
 from noiseaug.vision.models import Classifier
 from noiseaug.vision.recipes import Recipe
 
@@ -62,6 +66,7 @@ class Trainer:
         batch: the next batch in it.
         rows: a record of each finished epoch.
         seconds: spent so far, in this process and those before it.
+        workers: the processes that share the batches; each has a trainer in the same state.
     """
 
     recipe: Recipe
@@ -71,6 +76,7 @@ class Trainer:
     batch: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    workers: Workers = field(default_factory=Workers)
 
     def __post_init__(self) -> None:
         self.device = self.training.images.device
@@ -78,8 +84,10 @@ class Trainer:
         self._sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model) if self.recipe.ema else None
+        self.workers.synchronised(self.model)
         network: Any = torch.compile(self.model) if self.recipe.compiled else self.model
         self._network = _Precise(network, self.recipe.precision)
+        self._wrapped = self.workers.parallel(self._network)
         self._optimiser = _optimiser(self.recipe, self.model)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.recipe.precision == "float16")
 
@@ -142,18 +150,30 @@ class Trainer:
         recipe, device = self.recipe, self.device
         when = self.epoch + self.batch / batches
         key = (recipe.seed, self.epoch, self.batch)
-        indices = indices.to(device)
+        share = self.workers.share(len(indices))
+        if share is not None:
+            # processes average their gradients as equals, so that a larger share has to count for more
+            indices, weight = indices[share.images], weight * self.workers.count * share.part
+        indices = indices.to(device, non_blocking=True)
         x = to_floats(self.training.images[indices])
-        x = augmented(x, recipe.crop, recipe.flip, keyed_generator(device, "augmentation", *key))
+        x = augmented(x, recipe.crop, recipe.flip, keyed_generator(device, "augmentation", *key), share)
         x = x.contiguous(memory_format=torch.channels_last)
         y = self.training.labels[indices]
-        torch.manual_seed(key_of("layers", *key))  # dropout and the like in a user's model
+        own = [self.workers.rank] if self.workers.rank else []
+        torch.manual_seed(key_of("layers", *key, *own))  # dropout and the like in a user's model
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate(when)
         self._network.train()
         weights = None if weight == 1 else torch.full((len(y),), weight, device=device)
         loss, logits = recipe.objective.loss(
-            self._network, x, y, generator=keyed_generator(device, "noise", *key), epoch=when, weights=weights
+            self._wrapped,
+            x,
+            y,
+            generator=keyed_generator(device, "noise", *key),
+            epoch=when,
+            weights=weights,
+            attacked=self._network,
+            share=share,
         )
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
@@ -163,9 +183,18 @@ class Trainer:
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._follow()
-        right = (logits.argmax(-1) == y).sum()
-        copies, one = torch.tensor([logits.shape[0] * logits.shape[1], 1], device=device)
-        self._sums += torch.stack([loss.detach().double(), right.double(), copies.double(), one.double()])
+        self._sums += self.workers.add(self._addend(loss, logits, y, shared=share is not None))
+
+    def _addend(self, loss: Tensor, logits: Tensor, y: Tensor, *, shared: bool) -> Tensor:
+        """What this process adds to the sums: loss, right, copies, steps; nothing is waited for.
+
+        The loss is the mean over processes; a step counts once, and so do the images of a batch that was not shared.
+        """
+        mean = loss.detach().double() / self.workers.count
+        images = int(shared or self.workers.leads)
+        right = (logits.argmax(-1) == y).sum().double() * images
+        counts = logits.shape[0] * logits.shape[1] * images, int(self.workers.leads)
+        return torch.stack([mean, right, *(mean.new_full((), count) for count in counts)])
 
     @torch.no_grad()
     def _follow(self) -> None:
