@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from noiseaug._files import write_atomically
+from noiseaug.certificates import Run, largest_radius
 from noiseaug.records import read_log
 from noiseaug.report import summarise
 from noiseaug.vision.checkpoints import read_metadata
@@ -46,7 +47,9 @@ def rows(folder: Path) -> pd.DataFrame:
         row = {"method": name[1], "sigma": float(name[2]), "seed": int(name[3])}
         row |= {"objective": trained["objective"]["name"], "network": trained["arch"], "epochs": trained["epochs"]}
         row |= {"images": len(frame), "n": description["n"], "precision": description["precision"]}
-        row |= {f"ca_{radius:g}": summary[f"ca_{radius:g}"] for radius in RADII}
+        # 0 says nothing where the votes certify no such radius
+        reach = largest_radius(Run(description["smooth_sigma"], description["n"], description["failure_prob"]))
+        row |= {f"ca_{radius:g}": summary[f"ca_{radius:g}"] if radius <= reach else None for radius in RADII}
         row |= {"acr": next(value for key, value in summary.items() if str(key).startswith("acr"))}
         row |= {"train_seconds": trained["results"]["seconds"], "certify_seconds": frame["seconds"].sum()}
         found.append(row)
@@ -63,7 +66,8 @@ def published(method: str, sigma: float) -> dict[str, float]:
     values = {"acr": float(known["acr"].iloc[0])} if len(known) else {}
     if method == "gaussian":
         table = pd.read_csv(DATA / "cohen_2019_cifar10.csv")
-        table = table[(table["smooth_sigma"] == sigma) & (table["train_sigma"] == sigma) & table["radius"].notna()]
+        whole = (table["smooth_sigma"] == sigma) & (table["train_sigma"] == sigma) & (table["images"] == 10_000)
+        table = table[whole & table["radius"].notna()]
     else:
         table = pd.read_csv(DATA / "salman_2019_cifar10.csv")
         table = table[(table["method"] == row) & (table["choice"] == "best")]
@@ -83,7 +87,7 @@ def main() -> None:
     merged = []
     for method in METHODS:
         for sigma, runs in table[table["method"] == method].groupby("sigma"):
-            ours, theirs = runs[numbers].mean(), published(method, float(sigma))
+            ours, theirs = runs[numbers].astype(float).mean(), published(method, float(sigma))
             first = runs.iloc[0]
             sizes = {key: first[key] for key in ("objective", "network", "epochs", "images", "n", "precision")}
             times = {key: round(runs[key].mean(), 1) for key in ("train_seconds", "certify_seconds")}
@@ -100,7 +104,7 @@ def main() -> None:
 
 def shown(value: float | None) -> str:
     """Three digits, nothing for a number that there is not."""
-    return "" if value is None else f"{value:.3f}".removeprefix("0")
+    return "" if value is None or pd.isna(value) else f"{value:.3f}".removeprefix("0")
 
 
 if __name__ == "__main__":
