@@ -26,11 +26,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.vision_votes import SIGMA, obvious
-from noiseaug.certificates import MultiLook
-from noiseaug.certification import certify
+from noiseaug.certificates import MultiLook, Run
+from noiseaug.certification import Certifier
 from noiseaug.errors import InvalidInputError
+from noiseaug.records import outcomes_frame
 from noiseaug.sources import load_subject
 from noiseaug.vision._device import as_device
+from noiseaug.vision._inference import full_precision
 from noiseaug.vision.engine import TorchBase
 from noiseaug.vision.models import build_model
 from noiseaug.votes import GaussianNoise
@@ -98,6 +100,10 @@ def measure(name: str, run: str | None, options: argparse.Namespace) -> Iterator
     x = torch.rand(shape) if subject is None else torch.from_numpy(subject.data.x[0] / np.float32(255))
     there, image = model.to(device), x.to(device)
     loop, looped = rate(lambda n: obvious(there, image, n, classes), 1000, options.seconds, device)
+    strict = loop
+    if device.type == "cuda":
+        with full_precision(device):  # as the engine's; torch's default there is TF32
+            strict, _ = rate(lambda n: obvious(there, image, n, classes), 1000, options.seconds, device)
     for precision in options.precisions.split(","):
         base = TorchBase(model, shape, options.device, precision, num_classes=classes, compiled=options.compiled)
         counter = base.vote_counter(noise=GaussianNoise(SIGMA))
@@ -110,6 +116,7 @@ def measure(name: str, run: str | None, options: argparse.Namespace) -> Iterator
             "data": "random weights" if subject is None else subject.data.name,
             "precision": precision,
             "loop_votes_per_second": round(loop, 1),
+            "loop_without_tf32": round(strict, 1),
             "votes_per_second": round(votes, 1),
             "ratio": round(votes / loop, 2),
             "gigaflop_per_vote": round(flops / 1e9, 4),
@@ -129,10 +136,12 @@ def at_one_radius(base: TorchBase, subject: Any, options: argparse.Namespace, lo
     every = max(1, len(subject.data.x) // options.images)
     images, labels = subject.data.x[::every], subject.data.y[::every]
     rule = MultiLook((options.radius,))
-    arguments = {"smooth_sigma": SIGMA, "n": FULL, "certificate": rule}
-    certify(base, images[:4], **arguments)  # compiled and captured
+    counter = base.vote_counter(noise=GaussianNoise(SIGMA))
+    certifier = Certifier(counter, Run(SIGMA, FULL, 1e-3, counter.num_classes), 100, rule)
+    given = [(x, index, int(y)) for index, (x, y) in enumerate(zip(images, labels, strict=True))]
+    list(certifier.outcomes(given[:4]))  # prepared, compiled and captured
     begun = time.perf_counter()
-    frame = certify(base, images, labels=labels, **arguments)
+    frame = outcomes_frame(certifier.outcomes(given))
     seconds = (time.perf_counter() - begun) / len(images)
     return {
         "radius": options.radius,

@@ -66,7 +66,7 @@ def without_noise() -> Iterator[None]:
         out[:] = self.centre
         return left
 
-    def inputs(centres: Any, keys: Any, slots: Any, votes: Any, sigma: float, dtype: torch.dtype) -> Any:
+    def inputs(centres: Any, keys: Any, slots: Any, votes: Any, groups: Any, sigma: Any, dtype: torch.dtype) -> Any:
         return centres[slots].to(dtype)
 
     with patch.object(NoisyRows, "fill", rows), patch("noiseaug.vision._packed.noisy_inputs", inputs):

@@ -50,12 +50,14 @@ class Certifier:
         while True:
             begun = time.perf_counter()
             asking = [case for case in cases if case.outcome is None]
-            while not asking or sum(case.votes for case in asking) < round_votes(self.counter):
+            asked = sum(case.votes for case in asking)
+            while not asking or asked < round_votes(self.counter):
                 given = next(waiting, None)
                 if given is None:
                     break
                 cases.append(_Case(self._steps(*given)))
                 asking.append(cases[-1])
+                asked += cases[-1].votes
             if not asking:
                 return
             asking = _first(asking, round_votes(self.counter))

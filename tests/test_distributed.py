@@ -253,6 +253,14 @@ def test_batch_norm_on_a_cpu_keeps_the_weights_together(told):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_compiled_networks_are_for_one_process_on_cuda():
+    data = pictures(12)
+    training = TrainingSet(torch.from_numpy(data.images), torch.from_numpy(data.labels), 12)
+    recipe = replace(BASE, compiled=True)
+    with pytest.raises(InvalidInputError, match="compiled is for one process"):
+        Trainer(recipe, training, Job(recipe, data).first_model(), workers=Workers(0, 2, device="cuda:0"))
+
+
 def test_batch_norm_on_a_gpu_is_that_of_the_whole_batch():
     # what a GPU would get; here only its statistics at rest can be used
     job = Job(replace(BASE, arch="tests.test_distributed:Normalised"), pictures(8))

@@ -18,10 +18,10 @@ from noiseaug.certificates import Cohen, ConfidenceSequence, MultiLook, Run, TCe
 from noiseaug.certification import certify, predict  # noqa: E402
 from noiseaug.errors import InvalidInputError  # noqa: E402
 from noiseaug.records import read_log  # noqa: E402
-from noiseaug.vision import _packed  # noqa: E402
+from noiseaug.vision import _packed, _philox  # noqa: E402
 from noiseaug.vision._inference import Network  # noqa: E402
 from noiseaug.vision._packed import PackedVotes, Segment, packed_input  # noqa: E402
-from noiseaug.vision._philox import noisy_inputs, normals, philox  # noqa: E402
+from noiseaug.vision._philox import noisy_inputs, philox  # noqa: E402
 from noiseaug.vision.engine import TorchBase, TorchCounter  # noqa: E402
 from noiseaug.votes import DiscreteNoise, GaussianNoise, noisy_rows  # noqa: E402
 from tests.networks import SHAPE, Normalised, X, network, small_cnn  # noqa: E402
@@ -29,6 +29,10 @@ from tests.statistics import FALSE_ALARM  # noqa: E402
 
 CPU, NOISE = torch.device("cpu"), GaussianNoise(0.5)
 WORD = 0xFFFFFFFF
+
+
+def normals(keys, votes, dim):
+    return _philox.normals(keys, votes, dim, torch.arange(-(-dim // 4)))
 
 
 # --- words and normal values
@@ -149,9 +153,9 @@ def test_votes_are_those_of_the_noisy_inputs():
     def by_hand(seed):
         rows = noisy_rows(NOISE, seed, X, 3, "estimation")
         key = torch.from_numpy(rows.key[:4].astype(np.int64))[None]
-        centre = packed_input(rows.centre, SHAPE, CPU)[None]
+        centre = torch.from_numpy(packed_input(rows.centre, SHAPE))[None]
         slots = torch.zeros(n, dtype=torch.int64)
-        flat = noisy_inputs(centre, key, slots, torch.arange(n), 0.5, torch.float32)
+        flat = noisy_inputs(centre, key, slots, torch.arange(n), torch.arange(48), torch.tensor(0.5), torch.float32)
         with torch.inference_mode():
             labels = model(flat.reshape(n, 8, 8, 3).permute(0, 3, 1, 2)).argmax(1)
         return np.bincount(labels.numpy(), minlength=5)
@@ -309,8 +313,7 @@ def packed_votes(model=None, **wishes):
 
 def some_counts(votes):
     rows = noisy_rows(NOISE, 5, X, 3, "estimation")
-    key = torch.from_numpy(rows.key[:4].astype(np.int64))
-    return votes.count([Segment(packed_input(rows.centre, SHAPE, CPU), key, 0, 1000)])[0]
+    return votes.count([Segment(packed_input(rows.centre, SHAPE), rows.key[:4].astype(np.int64), 0, 1000)])[0]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch about its own parts
@@ -336,6 +339,14 @@ def test_what_cannot_be_compiled_runs_plainly(fault, monkeypatch):
     votes = packed_votes(model, compile_noise=True, compile_network=True)
     assert votes.way == "folded"
     np.testing.assert_array_equal(some_counts(votes), some_counts(packed_votes(model)))
+
+
+def test_votes_that_are_lost_are_noticed(monkeypatch):
+    """As of a graph that captured nothing."""
+    votes = packed_votes()
+    monkeypatch.setattr(votes, "_step", lambda: None)
+    with pytest.raises(RuntimeError, match="votes were lost, or counted twice"):
+        some_counts(votes)
 
 
 def test_compiling_is_for_other_devices():

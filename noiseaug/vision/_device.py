@@ -22,8 +22,9 @@ def as_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InvalidInputError("no CUDA device; leave out --device or use cpu")
     try:
-        torch.ones(1, device=device).item()
+        probe = torch.ones(1, device=device)
+        probe.item()
     except (RuntimeError, NotImplementedError, AssertionError) as error:
         line = str(error).strip().split("\n")[0]
         raise InvalidInputError(f"device {name} cannot be used here ({line}); use cpu") from None
-    return device
+    return probe.device  # with its number, which would otherwise be that of the current device of each thread

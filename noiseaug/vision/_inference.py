@@ -7,6 +7,7 @@ differ by more than rounding, the original is run.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 # rounding stays far below: some 1e-6 for the deepest network in float32, 1e-2 in bfloat16.
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.2, torch.float16: 0.05}
 _PROBE = 6
+_FLAGS = threading.RLock()
 # Values of the widest layer that a batch may have, and the largest batch. On a CPU they should stay in its caches; and
 # glibc hands larger buffers back to the system after each layer and faults them in again page by page, which can cost
 # as much as the network itself.
@@ -196,15 +198,21 @@ def full_precision(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    asked = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(
-            enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(asked)
+    with _FLAGS:  # the process has one set of them
+        try:
+            asked, _ = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        except RuntimeError:  # torch's two ways of setting it do not mix
+            raise InvalidInputError(
+                "TF32 was set through fp32_precision; use torch.set_float32_matmul_precision and cudnn.allow_tf32"
+            ) from None
+        torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.backends.cudnn.flags(
+                enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
+            ):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(asked)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,23 +33,23 @@ class Segment:
     """Consecutive votes of a stream.
 
     Attributes:
-        centre: the input, as ``packed_input`` lays it out.
+        centre: the input, as ``packed_input`` lays it out, float32, shape (dim,).
         key: four words of the stream, int64, shape (4,).
         start: number of the first vote.
         votes: how many.
     """
 
-    centre: Tensor
-    key: Tensor
+    centre: np.ndarray
+    key: np.ndarray
     start: int
     votes: int
 
 
-def packed_input(values: np.ndarray, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """An input as a flat float32 tensor on the device; images channels last, as the network wants them."""
-    given = torch.from_numpy(values).reshape(shape)
-    laid_out = given.permute(1, 2, 0) if len(shape) == 3 else given
-    return laid_out.reshape(-1).to(device=device, dtype=torch.float32)
+def packed_input(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An input as a flat float32 array; images channels last, as the network wants them."""
+    given = values.reshape(shape)
+    laid_out = given.transpose(1, 2, 0) if len(shape) == 3 else given
+    return np.ascontiguousarray(laid_out, dtype=np.float32).reshape(-1)
 
 
 class PackedVotes:
@@ -88,6 +88,8 @@ class PackedVotes:
             self._slot = torch.full((size,), self.slots, dtype=torch.int64, device=device)
             self._vote = torch.arange(size, device=device)
             self._ones = torch.ones(size, dtype=torch.int64, device=device)
+            self._groups = torch.arange(-(-dim // 4), device=device)
+            self._sigma = torch.tensor(sigma, dtype=torch.float32, device=device)
             self._noise: Callable[..., Tensor] = noisy_inputs
             self._labels: Callable[[Tensor], Tensor] = network.labels
             ways = [network.way]
@@ -98,6 +100,8 @@ class PackedVotes:
                 if (on_cuda if compile_noise is None else compile_noise) and self._compile_noise():
                     ways.append("noise compiled")
                 graph = _captured(self._plain_step) if on_cuda else None
+                if graph is not None and not torch.equal(self._once(self._plain_step), self._once(graph.replay)):
+                    graph = None
             self._step: Callable[[], Any] = self._plain_step if graph is None else graph.replay
             ways += [] if graph is None else ["CUDA graph"]
             self.way = ", ".join(ways)
@@ -122,6 +126,8 @@ class PackedVotes:
                 counted.append(self._count_round([piece for _, piece in pieces]))
             if counted:
                 np.add.at(result, owners, torch.cat(counted).cpu().numpy())
+        if (result.sum(1) != [segment.votes for segment in segments]).any():
+            raise RuntimeError("votes were lost, or counted twice")
         return result
 
     def _rounds(self, segments: Sequence[Segment]) -> Iterator[list[tuple[int, Segment]]]:
@@ -148,18 +154,28 @@ class PackedVotes:
         plan[0, :total] = np.repeat(np.arange(held), sizes)
         plan[0, total:] = self.slots
         plan[1, :total] = np.concatenate([np.arange(p.start, p.start + p.votes) for p in pieces])
-        ready = torch.from_numpy(plan)
-        if self.network.device.type == "cuda":
-            ready = ready.pin_memory()
-        there = ready.to(self.network.device, non_blocking=True)
-        torch.stack([piece.centre for piece in pieces], out=self._centres[:held])
-        torch.stack([piece.key for piece in pieces], out=self._keys[:held])
+        there = self._sent(plan)
+        self._centres[:held].copy_(self._sent(np.stack([piece.centre for piece in pieces])))
+        self._keys[:held].copy_(self._sent(np.stack([piece.key for piece in pieces])))
         self._counts.zero_()
         for first in range(0, there.shape[1], batch):
             self._slot.copy_(there[0, first : first + batch])
             self._vote.copy_(there[1, first : first + batch])
             self._step()
         return self._counts.view(self.slots + 1, -1)[:held].clone()
+
+    def _sent(self, values: np.ndarray) -> Tensor:
+        """Numbers on the device, without waiting for it."""
+        there = torch.from_numpy(values)
+        if self.network.device.type == "cuda":
+            there = there.pin_memory()
+        return there.to(self.network.device, non_blocking=True)
+
+    def _once(self, step: Callable[[], Any]) -> Tensor:
+        """What one batch adds to the counts."""
+        self._counts.zero_()
+        step()
+        return self._counts.clone()
 
     def _plain_step(self) -> None:
         """One batch: noise, network, counts."""
@@ -168,16 +184,37 @@ class PackedVotes:
         self._counts.scatter_add_(0, places, self._ones)
 
     def _inputs(self, noise: Callable[..., Tensor]) -> Tensor:
-        flat = noise(self._centres, self._keys, self._slot, self._vote, self.sigma, self.network.dtype)
+        where = self._centres, self._keys, self._slot, self._vote
+        flat = noise(*where, self._groups, self._sigma, self.network.dtype)
         if len(self.shape) != 3:
             return flat.reshape(-1, *self.shape)
         channels, height, width = self.shape
         return flat.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
 
+    @contextmanager
+    def _probe(self) -> Iterator[None]:
+        """Words of all sizes in the places of keys and votes, and inputs of all kinds."""
+        draw = np.random.default_rng(0)
+        held: tuple[tuple[Tensor, Any], ...] = (
+            (self._centres, draw.random(self._centres.shape, dtype=np.float32)),
+            (self._keys, draw.integers(0, 1 << 32, self._keys.shape)),
+            (self._slot, draw.integers(0, self.slots, self._slot.shape)),
+            (self._vote, draw.integers(0, 1 << 32, self._vote.shape)),
+        )
+        before = [tensor.clone() for tensor, _ in held]
+        try:
+            for tensor, values in held:
+                tensor.copy_(torch.from_numpy(values))
+            yield
+        finally:
+            for (tensor, _), old in zip(held, before, strict=True):
+                tensor.copy_(old)
+
     def _compile_noise(self) -> bool:
         try:
             compiled = torch.compile(noisy_inputs, dynamic=False)
-            ours, plain = self._inputs(compiled).float(), self._inputs(noisy_inputs).float()
+            with self._probe():
+                ours, plain = self._inputs(compiled).float(), self._inputs(noisy_inputs).float()
         except Exception:  # a compiler has many ways to fail, and the plain function is there
             return False
         if not torch.allclose(ours, plain, rtol=1e-2, atol=1e-4 * self.sigma):
@@ -186,7 +223,8 @@ class PackedVotes:
         return True
 
     def _compile_network(self) -> bool:
-        probe = self._inputs(noisy_inputs)
+        with self._probe():
+            probe = self._inputs(noisy_inputs)
         try:
             made: Any = torch.compile(self.network.module, dynamic=False)
             network = replace(self.network, module=made)
@@ -207,19 +245,29 @@ def _current(device: torch.device) -> AbstractContextManager[Any]:
 
 def _captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
     """A step on the current CUDA device as a graph; None where the network does what a graph cannot."""
+    current = torch.cuda.current_stream()
     try:
         side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
+        side.wait_stream(current)
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
                 step()
-        torch.cuda.current_stream().wait_stream(side)
+            # what waits for the device is found before a capture, which would leave torch in a bad state if it failed
+            mode = torch.cuda.get_sync_debug_mode()
+            torch.cuda.set_sync_debug_mode("error")
+            try:
+                step()
+            finally:
+                torch.cuda.set_sync_debug_mode(mode)
+        current.wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # torch's own stream belongs to whichever device captured first
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
             step()
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
+        torch.cuda.set_stream(current)  # a failed capture leaves its own
         torch.cuda.synchronize()
         return None
     return graph

@@ -48,7 +48,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
     return a, b, c, d
 
 
-def normals(keys: Tensor, votes: Tensor, dim: int) -> Tensor:
+def normals(keys: Tensor, votes: Tensor, dim: int, groups: Tensor) -> Tensor:
     """Standard normal values for votes of streams, float32, shape (m, dim).
 
     Uniform values are odd multiples of 2⁻³³, rounded to single precision; so nothing is beyond 6.8, where a normal
@@ -58,10 +58,11 @@ def normals(keys: Tensor, votes: Tensor, dim: int) -> Tensor:
         keys: four words of each vote's stream, int64, shape (m, 4).
         votes: its number in the stream, int64 below 2³², shape (m,).
         dim: number of coordinates.
+        groups: 0 … ⌈dim/4⌉ − 1, int64. Given, not made here: what Inductor knows to be an index, it multiplies in 32
+            bits before torch 2.13.
     """
-    groups = torch.arange(-(-dim // 4), device=votes.device)[None, :]
     one, two, three, four = (keys[:, word, None] for word in range(4))
-    words = philox((groups, votes[:, None], three, four), (one, two))
+    words = philox((groups[None, :], votes[:, None], three, four), (one, two))
     values = []
     for size, turn in (words[:2], words[2:]):
         radius = ((size.float() + 0.5) * 2.0**-32).log().mul(-2).sqrt()
@@ -72,7 +73,13 @@ def normals(keys: Tensor, votes: Tensor, dim: int) -> Tensor:
 
 
 def noisy_inputs(
-    centres: Tensor, keys: Tensor, slots: Tensor, votes: Tensor, sigma: float, dtype: torch.dtype
+    centres: Tensor,
+    keys: Tensor,
+    slots: Tensor,
+    votes: Tensor,
+    groups: Tensor,
+    sigma: Tensor,
+    dtype: torch.dtype,
 ) -> Tensor:
     """What the votes are of: inputs with noise, shape (m, dim).
 
@@ -81,8 +88,9 @@ def noisy_inputs(
         keys: four words of each input's stream, int64, shape (s, 4).
         slots: which of these a vote is of, int64, shape (m,).
         votes: its number in the stream, int64, shape (m,).
-        sigma: standard deviation of the noise.
+        groups: as for :func:`normals`.
+        sigma: standard deviation of the noise, float32, without axes: as a number it would be compiled in.
         dtype: precision of the result; the sum is rounded to it once.
     """
-    noise = normals(keys[slots], votes, centres.shape[1])
+    noise = normals(keys[slots], votes, centres.shape[1], groups)
     return (centres[slots] + sigma * noise).to(dtype)

@@ -287,7 +287,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def _refuse_outside(x: Tensor) -> None:
-    low, high = (float(edge) for edge in x.aminmax())
+    low, high = torch.stack(x.aminmax()).tolist()  # at once, since a device is waited for
     if not (low >= 0 and high <= 1):
         raise InvalidInputError(
             f"the images run from {low:g} to {high:g}; expected inputs in [0, 1], with normalisation inside the model"

@@ -210,8 +210,8 @@ class DeviceStream:
 
     def __init__(self, votes: PackedVotes, rows: NoisyRows, shape: tuple[int, ...]) -> None:
         self.votes, self.drawn = votes, 0
-        self.centre = packed_input(rows.centre, shape, votes.network.device)
-        self.key = torch.from_numpy(rows.key[:4].astype(np.int64)).to(self.centre.device)
+        self.centre = packed_input(rows.centre, shape)
+        self.key = rows.key[:4].astype(np.int64)
 
     def take(self, votes: int) -> np.ndarray:
         """Counts of the next votes; as :meth:`TorchStream.take`."""

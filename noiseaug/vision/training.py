@@ -79,6 +79,8 @@ class Trainer:
     workers: Workers = field(default_factory=Workers)
 
     def __post_init__(self) -> None:
+        if self.recipe.compiled and self.workers.count > 1 and self.workers.device != "cpu":
+            raise InvalidInputError("compiled is for one process: torch does not compile batch norm over several")
         self.device = self.training.images.device
         # loss, right, copies, steps; on the device, so that no step waits for the one before
         self._sums = torch.zeros(4, dtype=torch.float64, device=self.device)
