@@ -6,14 +6,30 @@ import contextlib
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120  # seconds after which a process is taken for stuck; far above what any of them needs
+
+# A Dask scheduler on loopback with two worker processes, until standard input ends.
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as running:
+        print(running.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,31 @@ def python(*command: object, **options: Any) -> Outcome:
     with start(*command, **options) as process:
         out, err = process.communicate(timeout=PATIENCE)
     return Outcome(process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def dask_cluster() -> Iterator[tuple[Process, str]]:
+    """Yields the cluster's process and the address of its scheduler.
+
+    In a process of its own, which can be killed: closing a cluster waits for its parts, and waited for ever once.
+    """
+    import pytest
+
+    pytest.importorskip("distributed")
+    with start("-c", CLUSTER, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Waits for what has to happen; a stuck process fails the test."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def content(path: Path) -> dict[str, str]:

@@ -7,44 +7,15 @@ import operator
 import os
 import re
 import signal
-import subprocess
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from noiseaug import InvalidInputError, NoiseaugError
-from noiseaug._parallel import run_all
+from noiseaug._parallel import Abandoned, abandonable, count_workers, run_all
 from noiseaug.synthetic.runs import run_study
-from tests.running import PATIENCE, ROOT, call, start
+from tests.running import PATIENCE, ROOT, call, dask_cluster, start, wait_until
 from tests.test_study import tiny
-
-# A Dask scheduler on loopback with two worker processes, until standard input ends.
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as running:
-        print(running.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-@contextmanager
-def dask_cluster():
-    """Yields the cluster's process and the address of its scheduler.
-
-    In a process of its own, which can be killed: closing a cluster waits for its parts, and waited for ever once.
-    """
-    pytest.importorskip("distributed")
-    with start("-c", CLUSTER, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +126,7 @@ PARENT = f"""
 import os, pathlib, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job does not have
 sys.path.insert(0, {str(ROOT)!r})
-from noiseaug._parallel import run_all
+from noiseaug._parallel import Abandoned, abandonable, count_workers, run_all
 
 meeting = pathlib.Path(sys.argv[1])
 
@@ -173,14 +144,6 @@ try:
 except KeyboardInterrupt:
     sys.exit(130)
 """
-
-
-def wait_until(condition):
-    """Waits for what has to happen; a stuck process fails the test."""
-    limit = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
 
 
 def gone(process):
@@ -220,6 +183,61 @@ def test_dask_gives_the_same_results(cluster):
     assert {found for _, found in run_all(pid, [0], dask=cluster)} != {os.getpid()}
     with pytest.raises(ZeroDivisionError):
         list(run_all((1.0).__truediv__, [1.0, 0.0], dask=cluster))
+
+
+def test_workers_are_counted(cluster):
+    assert [count_workers(), count_workers(3), count_workers(dask=cluster)] == [1, 3, 2]
+    assert count_workers(-1) >= 1
+    with pytest.raises(InvalidInputError, match="jobs is 0"):
+        count_workers(0, cluster)
+
+
+def test_a_scheduler_without_workers_is_told(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("noiseaug._parallel._WORKER_PATIENCE", 0.5)
+    command = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with start(*command) as process:
+        address = next(found[0] for line in process.stderr if (found := re.search(r"tcp://[\d.:]+", line)))
+        with pytest.raises(InvalidInputError, match=f"{address} has no workers; start some: dask worker"):
+            count_workers(dask=address)
+
+
+def endless(file):
+    """Nothing, or work without an end that leaves a mark when it is ended all the same."""
+    if file is None:
+        return
+    try:
+        with abandonable():
+            file.with_suffix(".begun").touch()
+            while True:
+                time.sleep(0.02)
+    except Abandoned:
+        file.touch()
+        raise
+
+
+def test_a_dask_worker_ends_what_nobody_waits_for(cluster, tmp_path):
+    results = run_all(endless, [None, tmp_path / "ended"], dask=cluster, one_by_one=True)
+    next(results)
+    wait_until((tmp_path / "ended.begun").exists)
+    results.close()
+    wait_until((tmp_path / "ended").exists)
+    # and is free for other work, undisturbed
+    assert len(list(run_all(quietly, range(4), dask=cluster))) == 4
+
+
+def quietly(_):
+    with abandonable():
+        time.sleep(0.3)
+
+
+def die(_):
+    os._exit(1)
+
+
+def test_dask_workers_that_die_of_a_piece_are_told():
+    with dask_cluster() as (_, address), pytest.raises(NoiseaugError, match="several Dask workers died"):
+        list(run_all(die, [0], dask=address))
 
 
 def test_same_table_whatever_the_engine(cluster, tmp_path):

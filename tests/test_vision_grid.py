@@ -18,7 +18,7 @@ from noiseaug.certificates import Run, largest_radius
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
 from noiseaug.sweeps import COLUMNS, VOTE_COLUMNS, read_table
-from noiseaug.vision import _grid_votes, grid_cli, grid_tables
+from noiseaug.vision import _grid_votes, _grid_work, grid_cli, grid_tables
 from noiseaug.vision import grid as grids
 from noiseaug.vision._grid_pictures import draw, read_reference
 from noiseaug.vision._options import parameters
@@ -133,7 +133,7 @@ def test_models_are_trained_as_asked(whole):
 # --- interrupted, resumed, divided
 
 
-@pytest.mark.parametrize(("module", "function"), [(_grid_votes, "certify"), (grids, "run_job")])
+@pytest.mark.parametrize(("module", "function"), [(_grid_votes, "certify"), (_grid_work, "run_job")])
 def test_a_stopped_grid_goes_on_and_ends_the_same(module, function, whole, tmp_path, monkeypatch, no_pictures):
     out, calls, original = tmp_path / "grid", [], getattr(module, function)
 
@@ -164,7 +164,7 @@ def test_a_stopped_grid_goes_on_and_ends_the_same(module, function, whole, tmp_p
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     # a finished one trains nothing, and counts no votes
     logs = content(out / "votes")
-    monkeypatch.setattr("noiseaug.certification.Certifier.outcomes", None)
+    monkeypatch.setattr("noiseaug._certifier.Certifier._steps", None)
     pd.testing.assert_frame_equal(run_grid(small(), out, resume=True), whole[1])
     assert logs == content(out / "votes")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from noiseaug.vision.objectives import Objective, make_objective
 from noiseaug.vision.recipes import Recipe, default_recipe
 from noiseaug.votes import GaussianNoise, noisy_rows
 
-__all__ = ["GridModel", "GridPlan", "GridSpec"]
+__all__ = ["GridModel", "GridPlan", "GridSpec", "load_grid_images"]
 
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 256
 _BATCH_COST = 8  # what a batch costs besides its images, in images
@@ -163,6 +163,20 @@ class GridModel:
         return f"clean-s{self.seed}" if self.start else f"a{self.train_sigma:.12g}-s{self.seed}"
 
 
+def load_grid_images(name: str, root: Path | str | None = None, folder: Path = Path()) -> tuple[ImageSet, ImageSet]:
+    """The training and the test images of a grid, under the name that they were asked for.
+
+    Args:
+        name: as for :func:`noiseaug.vision.data.load_images`.
+        root: folder of image sets, where it is not the usual one.
+        folder: what the name of a ``.npz`` file is relative to.
+    """
+    # the classes that a name may choose after a colon stay where they are
+    where = str(folder / Path(name).expanduser()) if ".npz" in name else name
+    train, test = (replace(load_images(where, split, root=root), name=name) for split in ("train", "test"))
+    return train, test
+
+
 @dataclass(frozen=True, eq=False)
 class GridPlan:
     """A grid and its images.
@@ -183,8 +197,7 @@ class GridPlan:
     @classmethod
     def load(cls, spec: GridSpec, root: Path | str | None = None) -> GridPlan:
         """The plan of a grid, its images loaded."""
-        train, test = (load_images(spec.data, split, root=root) for split in ("train", "test"))
-        return cls(spec, train, test)
+        return cls(spec, *load_grid_images(spec.data, root))
 
     def __post_init__(self) -> None:
         self.job(self.models[0], Path())

@@ -75,6 +75,22 @@ def grid(
     device: Device = "cpu",
     root: Root = None,
     shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts of the models.")] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            help="Worker processes, a model at a time on one thread each; -1 for one a core. With --device cuda they "
+            "share the device. With --shard they do that part.",
+        ),
+    ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            help="Run on the Dask scheduler at this address, a model at a time in each worker, on its own --device. "
+            "The workers must share --out.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models and votes that are there.")] = False,
 ) -> None:
     """Train a model for every α, smooth each at every β; risk, certified accuracy, the best α and what it gains."""
@@ -122,6 +138,8 @@ def grid(
         device=device,
         vote_batch=vote_batch,
         shard=shard,
+        jobs=jobs,
+        dask=dask,
         resume=resume,
         reference=reference,
         reference_name=reference_name,
