@@ -73,11 +73,11 @@ def rate(work: Callable[[int], Any], start: int, seconds: float, device: torch.d
 def ceiling(device: torch.device, dtype: torch.dtype, seconds: float) -> float:
     """Floating-point operations a second of a large matrix product."""
     size = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    a, b, product = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
 
     def multiply(times: int) -> None:
         for _ in range(times):
-            a @ b
+            torch.mm(a, b, out=product)
 
     return rate(multiply, 1, seconds, device)[0] * 2 * size**3
 
