@@ -56,7 +56,7 @@ FIGURES = (
 """Every figure by the name of its module, in the order of the list."""
 
 MISSING = {
-    "SmoothAdv with pre-training or semi-supervision, ours": "only Gaussian ones (docs/results); published: smoothadv_table",
+    "SmoothAdv with pre-training or semi-supervision, ours": "no such runs; published: smoothadv_table",
     "ADRE and T-CERTIFY as Feng et al. print them": "their tables were not to be had",
 }
 """What a reader of the papers may look for in vain, and why nothing is drawn."""
