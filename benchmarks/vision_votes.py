@@ -14,7 +14,11 @@ from noiseaug.votes import make_counter, make_noise
 SIGMA, BATCH = 0.5, 1000
 
 # network, shape of an input, votes of a run, how many times faster at float32 and with bfloat16
-CASES = (("cnn", (1, 28, 28), 4000, 4.0, 8.0), ("resnet110", (3, 32, 32), 1000, 3.5, 6.0))
+CASES = (
+    ("cnn", (1, 28, 28), 4000, 4.0, 8.0),
+    ("resnet20", (3, 32, 32), 3000, 3.5, 5.5),
+    ("resnet110", (3, 32, 32), 1000, 3.5, 6.0),
+)
 
 
 def obvious(model: Any, x: Any, n: int, num_classes: int) -> np.ndarray:
