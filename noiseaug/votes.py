@@ -33,6 +33,7 @@ __all__ = [
     "GaussianNoise",
     "NoisyRows",
     "Predictor",
+    "Stream",
     "VoteCounter",
     "VoteStream",
     "as_predictor",

@@ -174,7 +174,7 @@ def choices(gaps: pd.DataFrame) -> pd.DataFrame:
     Where no model certified anything (a radius out of the votes' reach) there is no best level to be close to.
 
     Args:
-        gaps: from :func:`gap_table`.
+        gaps: from :func:`~noiseaug.bridge.gap_table`.
     """
     smooth = gaps[gaps["smooth_sigma"] > 0]
     certified = (smooth["quantity"] == "certified_accuracy") & (smooth["radius"] > 0) & (smooth["measured_best"] > 0)
