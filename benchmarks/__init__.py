@@ -59,10 +59,13 @@ def benchmark(name: str) -> Callable[[Callable[[int], list[Row]]], Callable[[int
     return register
 
 
+_COMMANDS = ("speed", "where")  # with a command line of their own; they load torch at once
+
+
 def load() -> None:
-    """Imports every module of this package, which registers its benchmarks."""
+    """Imports every module of this package that may have benchmarks, which registers them."""
     for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_"):
+        if not module.name.startswith("_") and module.name not in _COMMANDS:
             importlib.import_module(f"{__name__}.{module.name}")
 
 

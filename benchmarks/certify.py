@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import Row, benchmark
-from benchmarks.vision_votes import obvious
 from noiseaug.certificates import Certificate, Cohen, MultiLook
 from noiseaug.certification import certify
 
@@ -21,6 +20,7 @@ def run(repeats: int) -> list[Row]:
     """Seconds an image on the bundled digits; the loop takes all votes, of the first image, as for any other."""
     import torch
 
+    from benchmarks._networks import obvious
     from noiseaug.vision._batches import TrainingSet
     from noiseaug.vision.data import load_images
     from noiseaug.vision.engine import TorchBase

@@ -13,19 +13,16 @@ against that of the loop, which takes all votes of every image.
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.vision_votes import SIGMA, obvious
+from benchmarks._networks import COLOUR, SHAPES, SIGMA, ResultTable, add_options, obvious, rate
 from noiseaug.certificates import MultiLook, Run
 from noiseaug.certification import Certifier
 from noiseaug.errors import InvalidInputError
@@ -38,36 +35,6 @@ from noiseaug.vision.models import build_model
 from noiseaug.votes import GaussianNoise
 
 FULL = 100_000  # votes of a certificate
-SHAPES = {"cnn": (1, 28, 28), "lenet": (1, 28, 28)}
-COLOUR = (3, 32, 32)
-
-
-def hardware(device: torch.device) -> str:
-    """What was measured on, and with what."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    cuda = f", CUDA {torch.version.cuda}" if device.type == "cuda" else f", {platform.machine()}"
-    return f"{name}{cuda}, torch {torch.__version__}, Python {platform.python_version()}"
-
-
-def finished(device: torch.device) -> None:
-    """Waits for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def rate(work: Callable[[int], Any], start: int, seconds: float, device: torch.device) -> tuple[float, int]:
-    """Units a second, and how many were done: as many as take about so long, after a first go."""
-    work(start)
-    finished(device)
-    size = start
-    while True:
-        begun = time.perf_counter()
-        work(size)
-        finished(device)
-        taken = time.perf_counter() - begun
-        if taken >= seconds / 2:
-            return size / taken, size
-        size = int(size * min(10.0, max(1.5, seconds / max(taken, 1e-6))))
 
 
 def ceiling(device: torch.device, dtype: torch.dtype, seconds: float) -> float:
@@ -161,26 +128,19 @@ def main(arguments: list[str] | None = None) -> int:
         "networks", nargs="*", default=["cnn", "resnet20", "resnet110"], metavar="NAME[=RUN]",
         help="architecture, and the directory of a training run of it; default cnn resnet20 resnet110",
     )  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--precisions", default="float32,bfloat16", help="default float32,bfloat16")
     parser.add_argument("--compiled", action="store_true", help="networks through torch.compile; not on a CPU")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement, about (default 10)")
     parser.add_argument("--radius", type=float, default=0.5, help="at which trained networks are certified (.5)")
     parser.add_argument("--images", type=int, default=100, help="test images for that (default 100)")
     parser.add_argument("--data", help="by default what a run learned from")
-    parser.add_argument("--out", type=Path, help="CSV file; its first line names hardware and versions")
+    add_options(parser, seconds=10.0)
     options = parser.parse_args(arguments)
     try:
-        head = "# " + hardware(as_device(options.device))
-        print(head, flush=True)
-        rows = []
+        table = ResultTable(as_device(options.device), options.out)
         for given in options.networks:
             name, _, run = given.partition("=")
             for row in measure(name, run or None, options):
-                rows.append(row)
                 print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-                if options.out is not None:  # as they come, so that a long run that is cut off leaves something
-                    options.out.write_text(head + "\n" + pd.DataFrame(rows).to_csv(index=False))
+                table.add([row])
     except InvalidInputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

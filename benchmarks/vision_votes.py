@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks import Row, benchmark, timed
 from noiseaug.votes import make_counter, make_noise
-
-SIGMA, BATCH = 0.5, 1000
 
 # network, shape of an input, votes of a run, how many times faster at float32 and with bfloat16
 CASES = (
@@ -21,39 +20,11 @@ CASES = (
 )
 
 
-def obvious(model: Any, x: Any, n: int, num_classes: int) -> np.ndarray:
-    """Their ``_sample_noise`` and ``_count_arr``."""
-    import torch
-
-    counts = np.zeros(num_classes, dtype=int)
-    with torch.no_grad():
-        for _ in range(-(-n // BATCH)):
-            size = min(BATCH, n)
-            n -= size
-            batch = x.repeat((size, 1, 1, 1))
-            noise = torch.randn_like(batch) * SIGMA
-            predictions = model(batch + noise).argmax(1)
-            for label in predictions.cpu().numpy():
-                counts[label] += 1
-    return counts
-
-
-def without_noise(stream: Any) -> Any:
-    """The same stream with rows that cost a copy: what is left is the network and the counting."""
-    rows = stream._source.rows
-
-    def still(start: int, out: np.ndarray, left: Any) -> Any:
-        out[:] = rows.centre
-        return left
-
-    rows.fill = still
-    return stream
-
-
 def compare(name: str, shape: tuple[int, ...], n: int, targets: dict[str, float], repeats: int) -> list[Row]:
     """All ways in turns, so that a busy machine slows all alike; their counts must agree roughly."""
     import torch
 
+    from benchmarks._networks import SIGMA, obvious, without_noise
     from noiseaug.vision.engine import TorchBase
     from noiseaug.vision.models import build_model
 
@@ -62,19 +33,21 @@ def compare(name: str, shape: tuple[int, ...], n: int, targets: dict[str, float]
     x = torch.rand(shape)
     noise = make_noise("gaussian", SIGMA)
     ways: dict[str, Callable[[], Any]] = {"obvious": lambda: obvious(model, x, n, 10)}
+
+    def counts(counter: Any) -> Any:
+        return counter.stream(x.numpy(), 0, "estimation").take(n)
+
     for precision in targets:
         counter = make_counter(TorchBase(model, precision=precision), noise=noise)
-        ways[precision] = lambda counter=counter: counter.stream(x.numpy(), 0, "estimation").take(n)
-        ways[f"{precision} network"] = lambda counter=counter: without_noise(
-            counter.stream(x.numpy(), 0, "estimation")
-        ).take(n)
+        ways[precision] = partial(counts, counter)
+        ways[f"{precision} network"] = without_noise()(partial(counts, counter))
     for way in ways.values():
         way()  # threads, buffers and weights in the layout of the kernels, once
-    seconds, counts = timed(ways, repeats)
+    seconds, found = timed(ways, repeats)
     rows = []
     for precision, target in targets.items():
         # bfloat16 is another classifier: its counts are near the others, not theirs
-        if precision == "float32" and np.abs(np.subtract(counts[precision], counts["obvious"])).max() > 10 * n**0.5:
+        if precision == "float32" and np.abs(np.subtract(found[precision], found["obvious"])).max() > 10 * n**0.5:
             raise AssertionError(f"{name}: the engine and the obvious loop differ")
         share = seconds[f"{precision} network"] / seconds[precision]
         label = f"{name}, {precision}: {n / seconds[precision]:.0f} votes/s, {share:.0%} network"

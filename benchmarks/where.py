@@ -13,17 +13,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import pandas as pd
 import torch
 
-from benchmarks.speed import COLOUR, SHAPES, finished, hardware, rate
-from benchmarks.vision_votes import SIGMA
+from benchmarks._networks import COLOUR, SHAPES, SIGMA, ResultTable, add_options, finished, rate, without_noise
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision import objectives, training
 from noiseaug.vision._batches import TrainingSet, epoch_batches
@@ -34,7 +31,7 @@ from noiseaug.vision.models import build_model
 from noiseaug.vision.objectives import make_objective
 from noiseaug.vision.recipes import default_recipe
 from noiseaug.vision.training import Trainer
-from noiseaug.votes import GaussianNoise, NoisyRows
+from noiseaug.votes import GaussianNoise
 
 
 def shares_of_votes(name: str, precision: str, device: torch.device, seconds: float) -> Iterator[dict[str, Any]]:
@@ -56,21 +53,6 @@ def shares_of_votes(name: str, precision: str, device: torch.device, seconds: fl
     parts = {"noise": whole - quiet, "network": quiet - rest, "copies, counting": rest}
     for part, micros in parts.items():
         yield {"what": f"votes, {name}, {precision}", "part": part, "unit": "µs a vote", "time": micros, "whole": whole}
-
-
-@contextmanager
-def without_noise() -> Iterator[None]:
-    """Inputs are copied and get no noise."""
-
-    def rows(self: NoisyRows, start: int, out: np.ndarray, left: Any) -> Any:
-        out[:] = self.centre
-        return left
-
-    def inputs(centres: Any, keys: Any, slots: Any, votes: Any, groups: Any, sigma: Any, dtype: torch.dtype) -> Any:
-        return centres[slots].to(dtype)
-
-    with patch.object(NoisyRows, "fill", rows), patch("noiseaug.vision._packed.noisy_inputs", inputs):
-        yield
 
 
 @contextmanager
@@ -108,7 +90,7 @@ def shares_of_training(
     with (
         watch.on(training, "augmented", "augmentation"),
         watch.on(objectives, "draw_noise", "noise"),
-        watch.on(type(loss.attack), "perturb", "attack") if loss.attack is not None else watch.off(),
+        watch.on(type(loss.attack), "perturb", "attack") if loss.attack is not None else nullcontext(),
         watch.on(trainer._network, "forward", "forward"),
         watch.on(torch.Tensor, "backward", "backward"),
         watch.on(trainer._optimiser, "step", "optimiser"),
@@ -153,29 +135,19 @@ class Stopwatch:
         with patch.object(owner, attribute, timed):
             yield
 
-    @contextmanager
-    def off(self) -> Iterator[None]:
-        """Watches nothing."""
-        yield
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.where", description="Where the time goes.")
-    parser.add_argument("--device", default="cpu", help="cpu (default; one thread) or cuda")
-    parser.add_argument("--precisions", default="float32,bfloat16", help="default float32,bfloat16")
     parser.add_argument("--networks", default="cnn,resnet20,resnet110", help="whose votes are timed")
     parser.add_argument("--trained", default="resnet-narrow,resnet20", help="whose training steps are timed")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, about (default 3)")
-    parser.add_argument("--out", type=Path, help="CSV file; its first line names hardware and versions")
+    add_options(parser, seconds=3.0)
     options = parser.parse_args(arguments)
     try:
         device = as_device(options.device)
         if device.type == "cpu":
             torch.set_num_threads(1)
-        head = "# " + hardware(device)
-        print(head)
-        rows: list[dict[str, Any]] = []
+        table = ResultTable(device, options.out)
         work = [
             shares_of_votes(name, precision, device, options.seconds)
             for name in options.networks.split(",")
@@ -186,14 +158,12 @@ def main(arguments: list[str] | None = None) -> int:
             for objective in ("gaussian", "smoothadv")
             for precision in options.precisions.split(",")
         ]
-        for table in work:
-            found = list(table)
+        for parts in work:
+            found = list(parts)
             total = sum(row["time"] for row in found)
-            rows += [row | {"share": row["time"] / total} for row in found]
             told = ", ".join(f"{row['part']} {row['time'] / total:.0%}" for row in found)
             print(f"{found[0]['what']}: {found[0]['whole']:.4g} {found[0]['unit']}: {told}", flush=True)
-            if options.out is not None:
-                options.out.write_text(head + "\n" + pd.DataFrame(rows).to_csv(index=False, float_format="%.4g"))
+            table.add([row | {"share": row["time"] / total} for row in found])
     except InvalidInputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
