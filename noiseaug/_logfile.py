@@ -100,11 +100,26 @@ def plain(description: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_difference(path: Path, stored: Any, wanted: Any, other: Path | None = None) -> None:
     """Refuses a log whose description, or version, is not the wanted one (that of ``other``, where given)."""
-    found = difference(stored, wanted, "" if isinstance(stored, dict) else "noiseaug")
+    found = difference(_decisive(stored), _decisive(wanted), "" if isinstance(stored, dict) else "noiseaug")
     if found is not None:
         key, old, new = found[0], *map(shown, found[1:])
         end = f"not {new}; choose another file" if other is None else f"{other} has {new}; merge shards of one run only"
         raise InvalidInputError(f"{path} holds a run of another description: its {key} is {old}, {end}")
+
+
+def _decisive(description: Any) -> Any:
+    """What of a description a run cannot change half-way.
+
+    How a network runs changes its logits by rounding: in float32 hardly a vote, in a shorter precision many, so there
+    it is part of the base classifier. Why it runs so is a note.
+    """
+    if not isinstance(description, dict) or "execution" not in description:
+        return description
+    rest = {key: value for key, value in description.items() if key != "execution"}
+    execution = description["execution"]
+    if description.get("precision") == "float32" or not isinstance(execution, dict):
+        return rest
+    return {**rest, "execution": execution.get("way")}
 
 
 def read_closed(path: Path) -> Content:

@@ -78,7 +78,7 @@ def certify(
     todo = list(range(len(inputs)))
     if log is None:
         return outcomes_frame(_outcomes(certifier, inputs, truth, places, todo, progress))
-    full = {**(description or {}), **describe(certifier, noise, seed)}
+    full = {**(description or {}), **describe(certifier, noise, seed, inputs[0])}
     with RunLog.open(Path(log), full, resume=resume) as book:
         todo = [i for i in todo if int(places[i]) not in book.finished]
         for outcome in _outcomes(certifier, inputs, truth, places, todo, progress):
@@ -86,8 +86,8 @@ def certify(
         return book.frame()
 
 
-def describe(certifier: Certifier, noise: str, seed: int) -> dict[str, Any]:
-    """What determines the votes and the certificates, as plain values."""
+def describe(certifier: Certifier, noise: str, seed: int, x: Any = None) -> dict[str, Any]:
+    """What determines the votes and the certificates, as plain values; with an input also how they are counted."""
     run = certifier.run
     return {
         "smooth_sigma": run.smooth_sigma,
@@ -99,7 +99,7 @@ def describe(certifier: Certifier, noise: str, seed: int) -> dict[str, Any]:
         "noise_error": certifier.noise_error,
         "num_classes": run.num_classes,
         "certificate": _rule(certifier.certificate),
-        **certifier.counter.description(),
+        **certifier.counter.description(x),
     }
 
 

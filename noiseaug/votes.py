@@ -73,7 +73,7 @@ class Counter(Protocol):
 
     def stream(self, x: Any, index: int, purpose: Purpose) -> Stream: ...
 
-    def description(self) -> dict[str, Any]: ...
+    def description(self, x: Any = None) -> dict[str, Any]: ...
 
 
 def take_together(counter: Counter, requests: Sequence[tuple[Stream, int]]) -> list[np.ndarray]:
@@ -158,8 +158,8 @@ class VoteCounter:
         """
         return VoteStream(self, noisy_rows(self.noise, self.seed, x, index, purpose), np.shape(x))
 
-    def description(self) -> dict[str, Any]:
-        """What the votes depend on besides noise, seed and base: nothing here."""
+    def description(self, x: Any = None) -> dict[str, Any]:
+        """What the votes depend on besides noise, seed and base: nothing here. ``x``: an input."""
         return {}
 
     def _count(self, rows: np.ndarray) -> np.ndarray:

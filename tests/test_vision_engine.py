@@ -19,7 +19,7 @@ from noiseaug.errors import InvalidInputError  # noqa: E402
 from noiseaug.records import merge_logs, read_log  # noqa: E402
 from noiseaug.vision import engine  # noqa: E402
 from noiseaug.vision._inference import prepare  # noqa: E402
-from noiseaug.vision._rewriting import _Fused, fold_batch_norm, fusing_works  # noqa: E402
+from noiseaug.vision._rewriting import _Fused, fold_batch_norm, fusing_obstacle  # noqa: E402
 from noiseaug.vision.engine import TorchBase, TorchCounter  # noqa: E402
 from noiseaug.vision.models import build_model  # noqa: E402
 from noiseaug.votes import (  # noqa: E402
@@ -33,7 +33,12 @@ from tests.networks import SHAPE, Normalised, X, network, small_cnn, small_resne
 
 LAWS = [GaussianNoise(0.5), DiscreteNoise(0.5)]
 CPU = torch.device("cpu")
-FUSES = pytest.mark.skipif(not fusing_works(), reason="this build of torch has no oneDNN")
+
+
+def fuses(dtype):
+    """Skips where the processor, or the build of torch, cannot run fused layers in a precision, and says why."""
+    obstacle = fusing_obstacle(dtype)
+    return pytest.mark.skipif(bool(obstacle), reason=f"no fused layers in {dtype} here: {obstacle}")
 
 
 @pytest.fixture
@@ -255,32 +260,103 @@ def test_batch_normalisation_that_cannot_be_folded_stays():
     assert sum(isinstance(part, nn.BatchNorm2d) for part in traced.modules()) == 4
 
 
-@FUSES
-@pytest.mark.parametrize(
-    ("make", "calls"),
-    [(small_cnn, 3), (small_resnet, 9), (lambda: small_resnet(1), 9), (lambda: small_resnet(2), 9)],
-    ids=["cnn", "resnet", "resnet with functions", "resnet with methods"],
-)
-def test_fused_networks_agree_and_are_fused(make, calls):
+PRECISIONS = [(torch.float32, 2e-6), (torch.bfloat16, 0.03), (torch.float16, 4e-3)]
+MAKERS = [(small_cnn, 3), (small_resnet, 9), (lambda: small_resnet(1), 9), (lambda: small_resnet(2), 9)]
+NAMES = ["cnn", "resnet", "resnet with functions", "resnet with methods"]
+
+
+def furthest(module, model, dtype):
+    """The largest difference of logits from the plain network's, relative to the largest logit."""
+    worst = 0.0
+    for size in (1, 3, 50):
+        x = torch.randn(size, *SHAPE)
+        expected = logits_of(model.eval(), x)
+        error = (logits_of(module, x, dtype) - expected).abs().max()
+        worst = max(worst, float(error / expected.abs().max().clamp(min=1)))
+    return worst
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(("make", "calls"), MAKERS, ids=NAMES)
+def test_prepared_networks_agree_on_every_processor(make, calls, dtype, tolerance):
+    """Whatever way the processor allows; and the way that is not taken has its reason."""
     torch.manual_seed(0)
     model = Normalised(make())
-    for dtype, tolerance in [(torch.float32, 2e-6), (torch.bfloat16, 0.03)]:
-        network = prepared(model, dtype=dtype)
-        assert network.way == "fused"
-        fused = [part for part in network.module.modules() if isinstance(part, _Fused)]
-        assert len(fused) == calls
-        assert not any(isinstance(part, nn.BatchNorm2d | nn.ReLU | nn.Conv2d) for part in network.module.modules())
-        for size in (1, 3, 50):
-            x = torch.randn(size, *SHAPE)
-            expected = logits_of(model.eval(), x)
-            error = (logits_of(network.module, x, dtype) - expected).abs().max()
-            assert error < tolerance * expected.abs().max().clamp(min=1)
+    network = prepared(model, dtype=dtype)
+    assert furthest(network.module, model, dtype) < tolerance
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in network.module.modules())
+    obstacle = fusing_obstacle(dtype)
+    assert (network.way, network.obstacles) == (("folded", {"fused": obstacle}) if obstacle else ("fused", {}))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [pytest.param(dtype, marks=fuses(dtype)) for dtype, _ in PRECISIONS],
+    ids=["float32", "bfloat16", "float16"],
+)
+@pytest.mark.parametrize(("make", "calls"), MAKERS, ids=NAMES)
+def test_fused_networks_are_fused(make, calls, dtype):
+    torch.manual_seed(0)
+    network = prepared(Normalised(make()), dtype=dtype)
+    fused = [part for part in network.module.modules() if isinstance(part, _Fused)]
+    assert len(fused) == calls
+    assert not any(isinstance(part, nn.BatchNorm2d | nn.ReLU | nn.Conv2d) for part in network.module.modules())
     if make is not small_cnn:
         # the short cuts that nobody needs afterwards are overwritten: all but a block's own input behind a ReLU
         assert sum(part.overwrites for part in fused) == 3
 
 
-@FUSES
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN")
+def test_single_precision_is_fused_wherever_onednn_is():
+    assert fusing_obstacle(torch.float32) == ""
+
+
+def test_a_processor_without_the_instructions_folds_and_says_so(monkeypatch, tmp_path):
+    """As on one where oneDNN refuses the precision: the same votes in float32, and the reason in the log."""
+    model, options = network(), {"smooth_sigma": 0.25, "n": 200, "labels": [1]}
+    expected = certify(TorchBase(model), X[None], log=tmp_path / "here.jsonl", **options)
+
+    def refuse(*_):
+        raise RuntimeError("bf16 path needs the cpu support avx512bw\nmore")
+
+    fusing_obstacle.cache_clear()
+    monkeypatch.setattr(_Fused, "forward", refuse)
+    try:
+        assert fusing_obstacle(torch.float32) == "bf16 path needs the cpu support avx512bw"
+        found = certify(TorchBase(model), X[None], log=tmp_path / "there.jsonl", **options)
+        frames_agree(found, expected)
+        execution = read_log(tmp_path / "there.jsonl")[0]["execution"]
+        assert execution == {"way": "folded", "obstacles": {"fused": "bf16 path needs the cpu support avx512bw"}}
+        # rounding in float32 does not make another classifier: a log may go on elsewhere
+        more = certify(TorchBase(model), X[None], indices=[1], log=tmp_path / "here.jsonl", resume=True, **options)
+        assert more["index"].tolist() == [0, 1]
+    finally:
+        monkeypatch.undo()
+        fusing_obstacle.cache_clear()
+
+
+@fuses(torch.bfloat16)
+def test_a_log_in_a_shorter_precision_goes_on_only_as_it_began(monkeypatch, tmp_path):
+    base, log = TorchBase(network(), precision="bfloat16"), tmp_path / "run.jsonl"
+    options = {"smooth_sigma": 0.25, "n": 200, "log": log}
+    certify(base, X[None], **options)
+    monkeypatch.setattr("noiseaug.vision._inference.fusing_obstacle", lambda dtype: "not here")
+    with pytest.raises(InvalidInputError, match="its execution is 'fused', not 'folded'"):
+        certify(base, X[None], indices=[1], resume=True, **options)
+
+
+def test_a_defect_in_rewriting_is_seen(monkeypatch):
+    """Only what a rewritten network may raise falls back to the original."""
+
+    def broken(*_, **__):
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr("noiseaug.vision._inference.rewritten", broken)
+    with pytest.raises(AssertionError, match="a bug"):
+        prepared(network())
+
+
+@fuses(torch.float32)
 def test_what_is_used_again_is_not_overwritten():
     class Dense(nn.Module):
         def __init__(self):
@@ -338,6 +414,7 @@ def test_a_network_that_comes_out_wrong_runs_as_it_was_given():
     torch.manual_seed(0)
     network = prepared(Counting())
     assert network.way == "as given"
+    assert network.obstacles["folded"] == "its logits differ from the original's by more than rounding"
     assert isinstance(network.module, Counting)
 
 
@@ -397,6 +474,8 @@ def test_logs_record_precision_and_noise_and_refuse_another(tmp_path):
     certify(TorchBase(model, precision="bfloat16"), x, log=tmp_path / "half.jsonl", **options)
     certify(model, x, log=tmp_path / "plain.jsonl", **options)
     single, half, plain = (read_log(tmp_path / f"{name}.jsonl")[0] for name in ("single", "half", "plain"))
+    ways = [log.pop("execution")["way"] for log in (single, half)]
+    assert ways == ["folded" if fusing_obstacle(dtype) else "fused" for dtype in (torch.float32, torch.bfloat16)]
     assert single == {**plain, "precision": "float32", "noise_source": "host"}
     assert half == {**single, "precision": "bfloat16"}
     assert not {"precision", "noise_source"} & set(plain)

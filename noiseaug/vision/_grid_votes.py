@@ -54,8 +54,8 @@ class _StoppableCounter:
             raise Stopped
         return self._counter.stream(x, index, purpose)
 
-    def description(self) -> dict[str, Any]:
-        return self._counter.description()
+    def description(self, x: Any = None) -> dict[str, Any]:
+        return self._counter.description(x)
 
 
 def cell_votes(

@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision._rewriting import fusing_works, rewritten
+from noiseaug.vision._rewriting import first_line, fusing_obstacle, rewritten
 
 __all__ = ["PRECISIONS", "Network", "agrees", "full_precision", "out_of_memory", "prepare"]
 
@@ -33,6 +33,9 @@ _FLAGS = threading.RLock()
 # as much as the network itself.
 _ON_CPU, _ELSEWHERE = (1 << 20, 2048), (1 << 27, 4096)
 _SMALLEST_BATCH = 8
+# What a rewritten network may raise when it is built or run: an operation that a precision or processor lacks, a graph
+# that does not fit the module's own code any more. Anything else is a defect, and seen.
+_REWRITING_ERRORS = (RuntimeError, TypeError, ValueError, AttributeError, LookupError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,7 @@ class Network:
         dtype: its precision.
         batch: number of inputs that suits it, unless another was asked for.
         way: how it was prepared: ``"fused"``, ``"folded"`` or ``"as given"``.
+        obstacles: why each faster way is not the one, by its name.
     """
 
     module: nn.Module
@@ -54,6 +58,7 @@ class Network:
     dtype: torch.dtype
     batch: int
     way: str
+    obstacles: dict[str, str] = field(default_factory=dict)
 
     def labels(self, inputs: torch.Tensor) -> torch.Tensor:
         """The class with the largest logit, shape (m,), int64; ``num_classes`` where a logit is NaN. Does not wait.
@@ -102,25 +107,32 @@ def prepare(
         values, largest = _ON_CPU if device.type == "cpu" else _ELSEWHERE
         batch = min(max(values // widest, _SMALLEST_BATCH), largest)
 
+    obstacles: dict[str, str] = {}
+
     def made(way: str) -> Network:
         module = original if way == "as given" else rewritten(_copied(original), inputs, dtype, fused=way == "fused")
         module = module.to(dtype=dtype)
         if len(shape) == 3:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Network(module, num_classes, device, dtype, batch, way)
+        return Network(module, num_classes, device, dtype, batch, way, dict(obstacles))
 
-    for way in ("fused", "folded") if device.type == "cpu" and fusing_works() else ("folded",):
-        # whatever goes wrong with a network that was rewritten, the original is still there
-        with suppress(Exception):
-            network = made(way)
-            if agrees(network, probe, expected, (len(probe), 1)):
-                return network
+    for way in ("fused", "folded") if device.type == "cpu" else ("folded",):
+        obstacle = fusing_obstacle(dtype) if way == "fused" else ""
+        if not obstacle:
+            try:
+                network = made(way)
+                if agrees(network, probe, expected, (len(probe), 1)):
+                    return network
+                obstacle = "its logits differ from the original's by more than rounding"
+            except _REWRITING_ERRORS as error:
+                obstacle = first_line(error)
+        obstacles[way] = obstacle
     try:
         network = made("as given")
         network.labels(probe)
     except (RuntimeError, NotImplementedError) as error:
         raise InvalidInputError(
-            f"the network does not run in {str(dtype).removeprefix('torch.')} on {device.type}: {_first_line(error)}"
+            f"the network does not run in {str(dtype).removeprefix('torch.')} on {device.type}: {first_line(error)}"
         ) from None
     return network
 
@@ -130,7 +142,7 @@ def _copied(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model).eval().requires_grad_(False)
     except (RuntimeError, TypeError) as error:
         raise InvalidInputError(
-            f"the network cannot be copied: {_first_line(error)}; "
+            f"the network cannot be copied: {first_line(error)}; "
             "expected plain parameters, without torch.nn.utils.weight_norm"
         ) from None
 
@@ -158,7 +170,7 @@ def _observed(module: nn.Module, probe: torch.Tensor) -> tuple[torch.Tensor, dic
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(
-            f"the network does not take inputs of shape {tuple(probe.shape)}: {_first_line(error)}; give its shape=..."
+            f"the network does not take inputs of shape {tuple(probe.shape)}: {first_line(error)}; give its shape=..."
         ) from None
     finally:
         for hook in hooks:
@@ -186,10 +198,6 @@ def _check_logits(logits: Any, votes: int, num_classes: int) -> None:
     if shape != (votes, num_classes):
         what = f"shape {shape}" if shape else type(logits).__name__
         raise InvalidInputError(f"the network returned {what}; expected logits of shape ({votes}, {num_classes})")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import nn
 from torch.fx import GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import ShapeProp
 
-__all__ = ["fold_batch_norm", "fusing_works", "rewritten"]
+__all__ = ["first_line", "fold_batch_norm", "fusing_obstacle", "rewritten"]
 
 
 def rewritten(module: nn.Module, inputs: dict[str, torch.Size], dtype: torch.dtype, *, fused: bool) -> nn.Module:
@@ -237,8 +237,42 @@ def _is_last_use(traced: GraphModule, node: Any) -> bool:
     return x is not other and is_fused(other) and all(is_fused(user) and order[user] < order[node] for user in users)
 
 
+_TRIAL_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 0.01}  # relative
+
+
 @cache
-def fusing_works() -> bool:
-    """Whether this build of torch has the calls of oneDNN that the fused layers makes."""
-    names = ("_reorder_convolution_weight", "_reorder_linear_weight", "_convolution_pointwise", "_linear_pointwise")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+def fusing_obstacle(dtype: torch.dtype) -> str:
+    """Why the oneDNN calls that fused layers make do not work here in a precision; empty where they do.
+
+    Found out by a trial: the calls exist in every build of torch with oneDNN, but refuse a precision for which the
+    processor lacks the instructions, and which instructions those are differs between versions.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return "this build of torch has no oneDNN"
+    generator = torch.Generator().manual_seed(0)
+    convolution, linear = nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 4)
+    for layer in (convolution, linear):
+        for parameter in layer.parameters():
+            parameter.data = torch.rand(parameter.shape, generator=generator) - 0.5
+    image, row = torch.rand(2, 4, 8, 8, generator=generator), torch.rand(2, 4, generator=generator)
+    with torch.inference_mode():
+        cases = (
+            (convolution, image, None, convolution(image)),
+            (convolution, image, image, convolution(image) + image),
+            (linear, row, None, linear(row)),
+        )
+        for layer, x, addend, expected in cases:
+            try:
+                fused = _Fused(layer, x.shape, dtype)
+                found = fused(x.to(dtype), None if addend is None else addend.to(dtype)).float()
+            except (RuntimeError, AttributeError) as error:  # refused by the processor; absent from this build
+                return first_line(error)
+            off = float((found - expected).abs().max() / expected.abs().max())
+            if not off <= _TRIAL_TOLERANCE[dtype]:
+                return f"a fused {type(layer).__name__} is off by {off:.1g} in {dtype}"
+    return ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -148,9 +148,7 @@ class TorchCounter:
             InvalidInputError: as there, and for an input that does not fit the network.
         """
         rows = noisy_rows(self.noise, self.seed, x, index, purpose)
-        shape = self.base.shape or np.shape(x)
-        if rows.dim != int(np.prod(shape)):
-            raise InvalidInputError(f"x has shape {np.shape(x)}; expected {int(np.prod(shape))} values, {shape}")
+        shape = self._shape(x)
         with self._preparing:
             network = self._network(shape)
             if self.noise_on_device:
@@ -178,9 +176,30 @@ class TorchCounter:
             return [stream.take(votes) for stream, votes in requests]
         return _taken_together(requests)  # type: ignore[arg-type]
 
-    def description(self) -> dict[str, Any]:
-        """What the votes depend on besides noise, seed and network."""
-        return {"precision": self.base.precision, "noise_source": "philox" if self.noise_on_device else "host"}
+    def description(self, x: Any = None) -> dict[str, Any]:
+        """What the votes depend on besides noise, seed and network.
+
+        Args:
+            x: an input. With it the description says how the network runs here, and why it does not run faster.
+        """
+        facts: dict[str, Any] = {
+            "precision": self.base.precision,
+            "noise_source": "philox" if self.noise_on_device else "host",
+        }
+        if x is None:
+            return facts
+        shape = self._shape(x)
+        with self._preparing:
+            network = self._network(shape)
+            way = self._votes(shape, network).way if self.noise_on_device else network.way
+        return {**facts, "execution": {"way": way, "obstacles": network.obstacles}}
+
+    def _shape(self, x: Any) -> tuple[int, ...]:
+        """The shape in which the network takes an input."""
+        shape = self.base.shape or np.shape(x)
+        if np.size(x) != int(np.prod(shape)):
+            raise InvalidInputError(f"x has shape {np.shape(x)}; expected {int(np.prod(shape))} values, {shape}")
+        return shape
 
     def _network(self, shape: tuple[int, ...]) -> Network:
         if shape not in self._networks:
