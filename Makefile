@@ -11,10 +11,10 @@ SITE := build/site
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow bench notebooks docs lint clean
+.PHONY: help venv demo test test-slow test-everywhere bench notebooks docs lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## create .venv and install noiseaug with all extras into it
 
@@ -49,6 +49,10 @@ test: $(STAMP) ## check style and types, then run all fast tests on two cores
 test-slow: $(STAMP) ## run the tests that are marked slow
 	@echo "==> The tests marked slow."
 	$(ONE_THREAD) $(PY) -m pytest -n 2 -m slow --timeout 3600
+
+test-everywhere: $(STAMP) ## run the fast tests as on other processors, on one core, without a home, on other Pythons
+	@echo "==> The fast tests in each setting that this machine can make, some five minutes each."
+	$(PY) -m tests.everywhere
 
 bench: $(STAMP) ## time noiseaug beside the obvious implementations
 	@echo "==> Benchmarks, one BLAS thread."

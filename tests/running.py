@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 120  # seconds after which a process is taken for stuck; far above what any of them needs
+PATIENCE = 280  # seconds after which a process is taken for stuck; five times what the slowest needs on a busy machine
 
 # A Dask scheduler on loopback with two worker processes, until standard input ends.
 CLUSTER = """
