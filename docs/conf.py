@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# the package and paper_figs as they stand here, and the small extension beside this file
+# the package and paper_figs as they stand here, and the small extensions beside this file
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import noiseaug  # noqa: E402
@@ -16,8 +17,8 @@ author = "The noiseaug developers"
 copyright = author
 release = version = noiseaug.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "_site"]
-exclude_patterns = ["conf.py", "_site.py"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "_mathml", "_site"]
+exclude_patterns = ["conf.py", "_*.py"]
 suppress_warnings = [
     # a widget is shown as the picture or text that the notebook holds beside it
     "mystnb.unknown_mime_type",
@@ -52,7 +53,9 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = "noiseaug"
-html_static_path = ["_static"]
+html_math_renderer = "mathml"  # of _mathml.py
+# with the font for it, which ziamath brings; few systems have one with brackets of every size
+html_static_path = ["_static", str(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf")]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False

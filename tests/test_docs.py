@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -288,32 +285,3 @@ def test_the_reader_of_snippets(source, compared):
 def test_the_reader_of_snippets_fires(source):
     with pytest.raises(AssertionError, match="here:1"):
         execute(source, "here")
-
-
-# --- the whole site
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_nb", "furo", "torch")),
-    reason="needs the extra docs and torch",
-)
-def test_the_site_builds_without_a_warning(tmp_path):
-    outcome = subprocess.run(
-        [
-            *(sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-E", "-q"),
-            *("-d", tmp_path / "trees", "docs", tmp_path / "site"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert (outcome.returncode, outcome.stderr) == (0, "")
-    math = (tmp_path / "site" / "math.html").read_text(encoding="utf-8")
-    assert 'id="23-concentric-gaussians"' in math
-    assert r"\(\pi = P(Y = 1)\)" in math
-    home = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert 'href="math.html#' in home
-    assert "phase_diagram.png" in home
