@@ -7,6 +7,7 @@ A comment such as ``<!-- commands -->`` on a line of its own in a page is replac
 * ``modules NAME …``: the reference of these modules, and of the public modules within them;
 * ``gallery``: the figures that ``paper_figs`` offers, and the presets, each with its picture where there is one:
   docs/images/figures/NAME.png, docs/images/presets/NAME.png;
+* ``pages``: the pages of the same folder that this one links to, in that order, for the navigation alone;
 * ``notebooks``: the tutorials in notebooks/, where there are any.
 
 Importing this module needs nothing but the standard library.
@@ -193,12 +194,18 @@ def _notebooks(page: Path, arguments: list[str]) -> str:
     return "\n".join(["```{toctree}", ":maxdepth: 1", "", *names, "```"])
 
 
+def _pages(page: Path, arguments: list[str]) -> str:
+    names = re.findall(r"\]\((\w+)\.md\)", page.read_text(encoding="utf-8"))
+    return "\n".join(["```{toctree}", ":hidden:", "", *names, "```"])
+
+
 _KINDS: dict[str, Callable[[Path, list[str]], str]] = {
     "include": _include,
     "commands": _commands,
     "modules": _modules,
     "gallery": _gallery,
     "notebooks": _notebooks,
+    "pages": _pages,
 }
 
 

@@ -69,7 +69,7 @@ def test_pages_that_are_made_have_known_parts_and_working_links(page):
     """Of the pages that take in a file of the repository's root, after the move."""
     text = page.read_text(encoding="utf-8")
     kinds = [kind for kind, _ in site.markers(text)]
-    assert set(kinds) <= {"include", "commands", "modules", "gallery", "notebooks"}
+    assert set(kinds) <= {"include", "commands", "modules", "gallery", "notebooks", "pages"}
     if kinds == ["include"]:
         moved = site.expand(text, page)
         assert len(moved) > len(text) + 500
