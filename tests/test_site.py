@@ -106,6 +106,16 @@ def test_a_browser_shows_the_formulas(site, tmp_path):
         assert any("STIX Two Math" in font for font in shown["fonts"]), page.name
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
+def test_a_formula_that_is_not_drawn_is_seen(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(r"<html><body>\(x\) and <code>\(y\)</code> <math><mi>z</mi></math> <math></math></body></html>")
+    shown = seen(page, tmp_path / "profile")
+    assert raw_tex(shown["text"]) == [r"\("]
+    assert (shown["drawn"], shown["fonts"]) == (1, [])
+
+
 def test_the_look_for_raw_tex_fires():
     assert raw_tex(r"so \(x\) and $$y$$, \[z\], \frac") == [r"\(", "$$", "$$", r"\[", r"\frac"]
     assert raw_tex("x ≥ 0, 5 $ (a path\\ with a space)") == []
