@@ -147,7 +147,7 @@ def _module(name: str, level: int) -> str:
         lines.append("   :no-index:")  # the name is that of a function, whose place in the index it would take
     lines += ["```", ""]
     if not own and given:
-        lines += [f"What it holds is had from `{parent}`.", ""]
+        lines += [f"Import its contents from `{parent}`, where they are described.", ""]
     inner = [child for child in public_modules(name) if child.rpartition(".")[0] == name]
     return "\n".join(lines + [_module(child, level + 1) for child in inner])
 
