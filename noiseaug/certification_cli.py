@@ -58,7 +58,10 @@ Every = Annotated[
     int | None, typer.Option("--every", help="Every k-th input only; by default all of up to 1000, else some 100.")
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", help="Of a network: float32, bfloat16 or float16; another base classifier each.")
+    str,
+    typer.Option(
+        "--precision", help="Of a network: float32, bfloat16, float16, on CUDA tf32; each another base classifier."
+    ),
 ]
 Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]
 Radii = Annotated[str, typer.Option("--radii", help="Radii of the table, separated by commas.")]

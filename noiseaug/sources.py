@@ -208,7 +208,7 @@ def load_subject(
         copies: noisy copies of each training input, for named classifiers.
         seed: seed of their training noise.
         device: where a network runs.
-        precision: in which it runs: ``float32``, ``bfloat16`` or ``float16``.
+        precision: in which it runs: ``float32``, ``bfloat16``, ``float16`` or, on a CUDA device, ``tf32``.
         root: folder of image sets, where it is not the usual one.
         normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
         compiled: whether a network goes through torch.compile, on a device that is no CPU.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from noiseaug.certification import certify, predict  # noqa: E402
 from noiseaug.errors import InvalidInputError  # noqa: E402
 from noiseaug.records import merge_logs, read_log  # noqa: E402
 from noiseaug.vision import engine  # noqa: E402
-from noiseaug.vision._inference import prepare  # noqa: E402
+from noiseaug.vision._inference import full_precision, prepare  # noqa: E402
 from noiseaug.vision._rewriting import _Fused, fold_batch_norm, fusing_obstacle  # noqa: E402
 from noiseaug.vision.engine import TorchBase, TorchCounter  # noqa: E402
 from noiseaug.vision.models import build_model  # noqa: E402
@@ -657,3 +658,22 @@ def test_networks_are_prepared_while_others_run():
     threads[0].join()
     assert wrong == []
     assert torch.nn.Module.__call__ is call
+
+
+def test_tf32_is_asked_for_and_only_on_cuda(monkeypatch):
+    """The flags of torch are those of a build without CUDA too."""
+    with pytest.raises(InvalidInputError, match="tf32 is a precision of CUDA devices, not of cpu; use float32"):
+        TorchBase(network(), precision="tf32")
+    seen, device = [], torch.device("cuda")
+    for tf32 in (False, True):
+        with full_precision(device, tf32=tf32):
+            seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+    assert seen == [(False, False), (True, True)]
+    # a counter passes the wish on to its network, which is float32
+    monkeypatch.setattr(engine, "as_device", lambda name: SimpleNamespace(type="cuda"))
+    base = TorchBase(network(), precision="tf32")
+    monkeypatch.setattr(engine, "as_device", lambda name: torch.device("cpu"))
+    made = TorchCounter(base, noise=GaussianNoise(0.5))._network(SHAPE)
+    assert made.tf32
+    assert made.dtype == torch.float32
+    assert base.precision == "tf32"

@@ -50,6 +50,7 @@ class Network:
         batch: number of inputs that suits it, unless another was asked for.
         way: how it was prepared: ``"fused"``, ``"folded"`` or ``"as given"``.
         obstacles: why each faster way is not the one, by its name.
+        tf32: whether a CUDA device may round the factors of float32 products to 10 bits, for speed.
     """
 
     module: nn.Module
@@ -59,6 +60,7 @@ class Network:
     batch: int
     way: str
     obstacles: dict[str, str] = field(default_factory=dict)
+    tf32: bool = False
 
     def labels(self, inputs: torch.Tensor) -> torch.Tensor:
         """The class with the largest logit, shape (m,), int64; ``num_classes`` where a logit is NaN. Does not wait.
@@ -69,7 +71,7 @@ class Network:
         Raises:
             InvalidInputError: for logits of another shape, and where memory runs out.
         """
-        with out_of_memory(len(inputs)), torch.inference_mode(), full_precision(self.device):
+        with out_of_memory(len(inputs)), torch.inference_mode(), full_precision(self.device, tf32=self.tf32):
             logits = self.module(_laid_out(inputs, self.dtype))
             _check_logits(logits, len(inputs), self.num_classes)
             largest, labels = logits.max(1)  # NaN where any is
@@ -201,8 +203,8 @@ def _check_logits(logits: Any, votes: int, num_classes: int) -> None:
 
 
 @contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """float32 means float32, not TF32, which cuDNN uses by default; and the same kernels every time."""
+def full_precision(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
+    """float32 means float32 unless TF32 is asked for, which cuDNN uses by default; and the same kernels every time."""
     if device.type != "cuda":
         yield
         return
@@ -213,10 +215,10 @@ def full_precision(device: torch.device) -> Iterator[None]:
             raise InvalidInputError(
                 "TF32 was set through fp32_precision; use torch.set_float32_matmul_precision and cudnn.allow_tf32"
             ) from None
-        torch.set_float32_matmul_precision("highest")
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
         try:
             with torch.backends.cudnn.flags(
-                enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
+                enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=tf32
             ):
                 yield
         finally:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, pairwise
 from typing import Any
@@ -36,6 +36,7 @@ from noiseaug.votes import NoisyRows, Purpose, as_predictor, noisy_rows
 
 __all__ = ["DeviceStream", "TorchBase", "TorchCounter", "TorchStream"]
 
+_TF32 = "tf32"
 _MOST_VOTES = 1 << 32  # that the counter of their noise can tell apart
 _FIRST_BATCH = 128  # of noise from the CPU, then twice as many each time
 _AHEAD = 4  # tasks a thread that are handed out before the first is done
@@ -52,8 +53,9 @@ class TorchBase:
         shape: of one input, to which inputs of any shape are reshaped; by default the model's own ``shape``, else that
             of the input.
         device: as torch names it: ``cpu``, ``cuda``, ``cuda:1``.
-        precision: ``float32``, ``bfloat16`` or ``float16``. Another precision is another base classifier: it is
-            recorded, and a certificate is of that classifier.
+        precision: ``float32``, ``bfloat16``, ``float16`` or, on a CUDA device, ``tf32``: float32 whose products have
+            factors of 10 bits. Another precision is another base classifier: it is recorded, and a certificate is of
+            that classifier.
         batch: largest number of noisy inputs classified at once; by default what suits device and network.
         num_classes: number of logits; by default the model's own ``num_classes``.
         compiled: whether the network goes through torch.compile, for a device that is no CPU: the first votes take
@@ -74,8 +76,11 @@ class TorchBase:
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
             raise InvalidInputError(f"model is {type(self.model).__name__}; expected a torch module")
-        _validate.choice("precision", self.precision, tuple(PRECISIONS))
-        if as_device(self.device).type == "cpu" and self.compiled:
+        _validate.choice("precision", self.precision, (*PRECISIONS, _TF32))
+        device = as_device(self.device)
+        if self.precision == _TF32 and device.type != "cuda":
+            raise InvalidInputError(f"tf32 is a precision of CUDA devices, not of {device.type}; use float32")
+        if device.type == "cpu" and self.compiled:
             raise InvalidInputError("compiled is for another device; on a CPU layers are fused without it")
         own = getattr(self.model, "shape", None)
         shape = self.shape or (own if isinstance(own, tuple) else None)
@@ -203,14 +208,15 @@ class TorchCounter:
 
     def _network(self, shape: tuple[int, ...]) -> Network:
         if shape not in self._networks:
-            self._networks[shape] = prepare(
+            network = prepare(
                 self.base.model,
                 shape=shape,
                 num_classes=self.num_classes,
                 device=self.device,
-                dtype=PRECISIONS[self.base.precision],
+                dtype=PRECISIONS.get(self.base.precision, torch.float32),
                 batch=self.batch,
             )
+            self._networks[shape] = replace(network, tf32=self.base.precision == _TF32)
         return self._networks[shape]
 
     def _votes(self, shape: tuple[int, ...], network: Network) -> PackedVotes:
