@@ -60,7 +60,7 @@ Every = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        "--precision", help="Of a network: float32, bfloat16, float16, on CUDA tf32; each another base classifier."
+        "--precision", help="Of a network: float32, bfloat16, float16, on CUDA tf32; another base classifier each."
     ),
 ]
 Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]

@@ -7,6 +7,7 @@ differ where the two largest logits are closer than rounding; how many of those 
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -225,7 +226,7 @@ class _Votes:
         cuts = [0, self.n // 7, self.n // 3, self.n]
         pieces = [
             Segment(each.centre, each.key, low, high - low)
-            for low, high in zip(cuts, cuts[1:], strict=False)
+            for low, high in itertools.pairwise(cuts)
             for each in self.segments
         ]
         counts = votes.count(pieces)[:, :CLASSES].reshape(len(cuts) - 1, len(self.segments), CLASSES)

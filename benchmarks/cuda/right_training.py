@@ -1,4 +1,4 @@
-"""Checks of the stage "right" about training: steps beside the CPU's, in mixed precision, resumed, in a process group."""
+"""Checks of the stage "right" about training: steps beside the CPU's, mixed precision, resumption, a process group."""
 
 from __future__ import annotations
 
