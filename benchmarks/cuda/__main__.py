@@ -31,9 +31,10 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def _stage(name: str, context: Context) -> None:
+def _stage(name: str, context: Context) -> str:
     # loaded when it runs: a stage that cannot be imported must not stop the others
-    importlib.import_module(f"benchmarks.cuda.{name}").run(context)
+    missing: str = importlib.import_module(f"benchmarks.cuda.{name}").run(context)
+    return missing
 
 
 def main(arguments: list[str] | None = None) -> int:

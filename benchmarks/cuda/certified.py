@@ -52,24 +52,28 @@ class Work:
         return f"{self.network}-{self.smooth_sigma:g}-{self.rule.name}"
 
 
-def run(context: Context) -> None:
-    """The most important run first; a row each."""
+def run(context: Context) -> str:
+    """The most important run first; a row each; what there was no time for."""
     setting, table = Setting.of(context), context.table("certified")
     if not table.has(network="published"):
         published(table, setting.sigma)
     images = setting.images(context, "test")
+    missing = []
     for work in plan(context, setting):
         path = weights(context, work.network)
         known = {"network": work.network, "smooth_sigma": f"{work.smooth_sigma:g}", "rule": work.rule.name}
         if table.has(**known, note=""):
             continue
         if not path.exists() or context.left < 2:
-            print(f"{work.name}: {'no time left' if path.exists() else f'no {path}'}", flush=True)
+            missing.append(f"{work.name}: {'no time left' if path.exists() else 'no network'}")
             continue
         table.drop(**known)
         with caught(table, **known):
             certify_one(work, path, images, setting, context, table)
         keep_logs(context)
+        if not table.has(**known, note=""):
+            missing.append(f"{work.name}: not whole")
+    return "; ".join(missing)
 
 
 def plan(context: Context, setting: Setting) -> list[Work]:

@@ -24,8 +24,8 @@ _TRAINING = 0.6  # share of that for the training
 _VOTES, _EVERY = 50_000, 40  # enough for r = 1.75; 250 images
 
 
-def run(context: Context) -> None:
-    """One network after another, each certified before the next is begun."""
+def run(context: Context) -> str:
+    """One network after another, each certified before the next is begun; what there was no time for."""
     setting, table, device = Setting.of(context), context.table("question"), as_device(context.device)
     small = context.small
     if device.type == "cuda":
@@ -35,13 +35,14 @@ def run(context: Context) -> None:
     levels = [level * scale for level in (LEVELS[:2] if small else LEVELS)]
     todo = [level for level in levels if not table.has(train_sigma=f"{level:g}", note="")]
     todo = todo[: max(1, int(context.left / (1 if small else _LEAST)))]
-    setting = replace(setting, n=setting.n if small else _VOTES, every=setting.every if small else _EVERY)
+    setting = replace(
+        setting, n=setting.n if small else _VOTES, every=setting.every if small else _EVERY, compiled=False
+    )
     rule = MultiLook(tuple(scale * radius for radius in (RADII[:3] if small else RADII)))
     history = context.table("good")
     for done, level in enumerate(todo):
         seconds = context.left / (len(todo) - done)
         if seconds < (0.5 if small else _LEAST / 2):
-            print(f"no time for α = {level:g}", flush=True)
             continue
         name = f"question-{level:g}"
         table.drop(network=name)
@@ -53,3 +54,5 @@ def run(context: Context) -> None:
             own: Any = replace(context, seconds=context.seconds - context.left + 0.9 * (1 - _TRAINING) * seconds)
             certify_one(Work(name, setting.sigma, rule), weights(context, name), test, setting, own, table)
         keep_logs(context)
+    missing = [f"{level:g}" for level in levels if not table.has(train_sigma=f"{level:g}", note="")]
+    return f"not or not wholly done: α = {', '.join(missing)}" if missing else ""

@@ -42,7 +42,7 @@ Found = tuple[bool | None, float | None, str]
 """Whether a check passed (None: it has nothing to say here), the largest difference, and a note."""
 
 
-def run(context: Context) -> None:
+def run(context: Context) -> str:
     """All checks, in the order of what depends on them."""
     table, device = context.table("right"), as_device(context.device)
     alone = right_training.begin_alone(context)
@@ -66,6 +66,7 @@ def run(context: Context) -> None:
             table.add(check=name, passed=told, largest_difference=difference, seconds=seconds, note=note)
     finally:
         alone.kill()
+    return ""
 
 
 # --- noise

@@ -26,6 +26,7 @@ LIMITS = {"right": 75.0, "fast": 150.0, "good": 300.0, "certified": 150.0, "ques
 """Seconds that a stage may take, in the order in which they run; all shorter where there is less in all, and the last
 of those that were asked for takes what is left."""
 _COMMAND = "benchmarks.cuda"
+_UNFINISHED = 3  # exit status of a stage that had no time for all of it
 _LEAST = 4.0  # seconds with which a stage is still begun
 _GRACE = 5.0  # seconds between the time at which a stage should end by itself and its end
 
@@ -120,14 +121,17 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:300] if lines else ''}".rstrip(": ")
 
 
-def run_stage(name: str, context: Context, stages: dict[str, Callable[[Context], None]]) -> int:
-    """Does a stage in this process; leaves the reason in a file where it fails."""
+def run_stage(name: str, context: Context, stages: dict[str, Callable[[Context], str]]) -> int:
+    """Does a stage in this process; leaves the reason in a file where it fails, or says what it had no time for."""
     try:
-        stages[name](context)
+        missing = stages[name](context)
     except Exception as error:
         traceback.print_exc()
         write_atomically(_note(context.work, name), first_line(error))
         return 1
+    if missing:
+        write_atomically(_note(context.work, name), missing)
+        return _UNFINISHED
     return 0
 
 
@@ -193,4 +197,5 @@ def _one(name: str, limit: float, out: Path, work: Path, options: list[str]) -> 
     if code == 0:
         return "finished", ""
     note = _note(work, name)
-    return "failed", note.read_text(encoding="utf-8") if note.exists() else f"ended with status {code}"
+    said = note.read_text(encoding="utf-8") if note.exists() else f"ended with status {code}"
+    return "unfinished" if code == _UNFINISHED and note.exists() else "failed", said
