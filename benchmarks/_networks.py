@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from noiseaug._files import write_atomically
+from noiseaug.runs import write_atomically
 from noiseaug.votes import NoisyRows
 
 SIGMA, BATCH = 0.5, 1000
@@ -52,7 +52,7 @@ def without_noise() -> Iterator[None]:
     def inputs(centres: Any, keys: Any, slots: Any, votes: Any, groups: Any, sigma: Any, dtype: torch.dtype) -> Any:
         return centres[slots].to(dtype)
 
-    with patch.object(NoisyRows, "fill", rows), patch("noiseaug.vision._packed.noisy_inputs", inputs):
+    with patch.object(NoisyRows, "fill", rows), patch("noiseaug.vision.engine.packed.noisy_inputs", inputs):
         yield
 
 

@@ -21,13 +21,11 @@ def run(repeats: int) -> list[Row]:
     import torch
 
     from benchmarks._networks import obvious
-    from noiseaug.vision._batches import TrainingSet
-    from noiseaug.vision.data import load_images
+    from noiseaug.data import load_images
     from noiseaug.vision.engine import TorchBase
     from noiseaug.vision.models import build_model
     from noiseaug.vision.objectives import make_objective
-    from noiseaug.vision.recipes import default_recipe
-    from noiseaug.vision.training import Trainer
+    from noiseaug.vision.training import Trainer, TrainingSet, default_recipe
 
     train, test = (load_images("digits", split) for split in ("train", "test"))
     data = TrainingSet(torch.from_numpy(train.images), torch.from_numpy(train.labels), len(train))

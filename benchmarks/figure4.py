@@ -6,8 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from benchmarks import Row, benchmark, timed
-from noiseaug.tasks.discs import PublishedDiscs, _legacy_stream
-from noiseaug.tasks.lattice import disagreement_curves
+from noiseaug.tasks import PublishedDiscs, disagreement_curves
+from noiseaug.tasks.discs import _legacy_stream
 
 BETAS, ZETAS, DRAWS, ALPHAS = (8, 11, 14), range(4), 10, range(21)
 

@@ -27,10 +27,10 @@ from noiseaug.certificates import MultiLook, Run
 from noiseaug.certification import Certifier
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import outcomes_frame
-from noiseaug.sources import load_subject
-from noiseaug.vision._device import as_device
-from noiseaug.vision._inference import full_precision
+from noiseaug.subjects import load_subject
+from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase
+from noiseaug.vision.engine.inference import full_precision
 from noiseaug.vision.models import build_model
 from noiseaug.votes import GaussianNoise
 

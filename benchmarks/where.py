@@ -22,15 +22,13 @@ import torch
 
 from benchmarks._networks import COLOUR, SHAPES, SIGMA, ResultTable, add_options, finished, rate, without_noise
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision import objectives, training
-from noiseaug.vision._batches import TrainingSet, epoch_batches
-from noiseaug.vision._device import as_device
-from noiseaug.vision._inference import Network
+from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase
+from noiseaug.vision.engine.inference import Network
 from noiseaug.vision.models import build_model
-from noiseaug.vision.objectives import make_objective
-from noiseaug.vision.recipes import default_recipe
-from noiseaug.vision.training import Trainer
+from noiseaug.vision.objectives import make_objective, registry
+from noiseaug.vision.training import Trainer, TrainingSet, default_recipe, epoch_batches
+from noiseaug.vision.training import trainer as training
 from noiseaug.votes import GaussianNoise
 
 
@@ -89,7 +87,7 @@ def shares_of_training(
     watch = Stopwatch(device)
     with (
         watch.on(training, "augmented", "augmentation"),
-        watch.on(objectives, "draw_noise", "noise"),
+        watch.on(registry, "draw_noise", "noise"),
         watch.on(type(loss.attack), "perturb", "attack") if loss.attack is not None else nullcontext(),
         watch.on(trainer._network, "forward", "forward"),
         watch.on(torch.Tensor, "backward", "backward"),

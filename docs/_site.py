@@ -119,14 +119,14 @@ def _commands(page: Path, arguments: list[str]) -> str:
 def public_modules(name: str) -> Iterator[str]:
     """A module and the public modules within it, by name; nothing is imported.
 
-    Modules of commands (``…cli``) are left out: the reference of the command line is what they offer.
+    The package of commands (``cli``) is left out: the reference of the command line is what they offer.
     """
     path = ROOT / Path(*name.split("."))
     yield name
     if path.is_dir():
         for child in sorted(path.iterdir()):
             inner = child.stem if child.suffix == ".py" else child.name if (child / "__init__.py").exists() else "_"
-            if not inner.startswith("_") and not inner.endswith("cli"):
+            if not inner.startswith("_") and inner != "cli":
                 yield from public_modules(f"{name}.{inner}")
 
 

@@ -20,7 +20,6 @@ _SUBMODULES = (
     "confidence",
     "errors",
     "estimates",
-    "estimator",
     "plotting",
     "predictors",
     "records",
@@ -28,6 +27,7 @@ _SUBMODULES = (
     "report",
     "risk",
     "synthetic",
+    "tables",
     "tasks",
     "votes",
 )
@@ -36,7 +36,7 @@ _NAMES = {
     "InvalidInputError": "errors",
     "NoClosedFormError": "errors",
     "NoiseaugError": "errors",
-    "SmoothedClassifier": "estimator",
+    "SmoothedClassifier": "certification",
     "certify": "certification",
     "predict": "certification",
     "recertify": "certification",
@@ -44,10 +44,9 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
-    from noiseaug.certification import certify, predict, recertify
+    from noiseaug.certification import SmoothedClassifier, certify, predict, recertify
     from noiseaug.errors import InvalidInputError, NoClosedFormError, NoiseaugError
     from noiseaug.estimates import Estimate
-    from noiseaug.estimator import SmoothedClassifier
     from noiseaug.sweeps import sweep
 
 __all__ = [

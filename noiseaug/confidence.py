@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError
+from noiseaug.validation import FloatArray
 
 __all__ = [
     "binomial_interval",
@@ -42,7 +42,7 @@ def binomial_lower(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
         trials: number of trials.
         failure_prob: probability that the bound exceeds the true value, at most.
     """
-    level = _validate.probability("failure_prob", failure_prob)
+    level = validation.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
     bound = special.betaincinv(np.maximum(k, 1), n - k + 1, level)
     return np.where(k == 0, 0.0, bound * (1 - _STEP))
@@ -50,7 +50,7 @@ def binomial_lower(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
 
 def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
     """One-sided Clopper–Pearson upper bound on a success probability, rounded up; arguments as ``binomial_lower``."""
-    level = _validate.probability("failure_prob", failure_prob)
+    level = validation.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
     # through the failures, so that a bound close to 1 keeps its distance from it; the subtraction rounds, so one up
     failures = special.betaincinv(np.maximum(n - k, 1), k + 1, level) * (1 - _STEP)
@@ -59,7 +59,7 @@ def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
 
 def binomial_interval(successes: int, trials: int, failure_prob: float) -> tuple[float, float]:
     """Two-sided Clopper–Pearson interval, half of the failure probability on each side."""
-    half = 0.5 * _validate.probability("failure_prob", failure_prob)
+    half = 0.5 * validation.probability("failure_prob", failure_prob)
     return float(binomial_lower(successes, trials, half)), float(binomial_upper(successes, trials, half))
 
 
@@ -75,7 +75,7 @@ def empirical_bernstein(mean: float, variance: float, n: int, span: float, failu
         span: length of an interval that holds every draw.
         failure_prob: probability that the interval misses the mean, at most.
     """
-    log_term = np.log(2 / (0.5 * _validate.probability("failure_prob", failure_prob)))
+    log_term = np.log(2 / (0.5 * validation.probability("failure_prob", failure_prob)))
     width = np.sqrt(2 * max(variance, 0.0) * log_term / n) + 7 * span * log_term / (3 * (n - 1))
     return float(mean - width), float(mean + width)
 
@@ -90,8 +90,8 @@ def minimum_votes(votes: int, margin: ArrayLike, failure_prob: float) -> np.ndar
         margin: Φ⁻¹ of the probability to be exceeded, r/β for a radius r at smoothing level β.
         failure_prob: one-sided failure probability of the bound.
     """
-    n = _validate.integer("votes", votes)
-    level = _validate.probability("failure_prob", failure_prob)
+    n = validation.integer("votes", votes)
+    level = validation.probability("failure_prob", failure_prob)
     margin = np.asarray(margin, dtype=float)
     beyond = special.ndtr(-margin)  # 1 − p, exact where p is close to 1
     low, high = np.zeros(margin.shape, dtype=np.int64), np.full(margin.shape, n + 1, dtype=np.int64)
@@ -119,7 +119,7 @@ def log_wealth(successes: ArrayLike, trials: ArrayLike, threshold: float) -> Flo
         trials: N, votes in all; broadcasts.
         threshold: t in (0, 1).
     """
-    t = _validate.probability("threshold", threshold)
+    t = validation.probability("threshold", threshold)
     h, n = _counts(successes, trials)
     with np.errstate(divide="ignore"):
         # the cut-off prior's posterior mass, and its own

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from noiseaug._files import save_figure, write_atomically
 from noiseaug.certification import certify
+from noiseaug.data import load_data
 from noiseaug.errors import InvalidInputError
-from noiseaug.plotting import finish, new_figure
+from noiseaug.plotting import finish, new_figure, plot_certified_accuracy
 from noiseaug.regions import HalfSpace
-from noiseaug.report import certified_accuracy, plot_certified_accuracy, render, summarise
+from noiseaug.report import certified_accuracy, render, summarise
 from noiseaug.risk import VoteBudget, finite_sample_curve
-from noiseaug.sources import load_classifier, load_data
+from noiseaug.runs import save_figure, write_atomically
+from noiseaug.subjects import load_classifier
 
 __all__ = ["main"]
 

@@ -6,11 +6,14 @@ One look for the whole project: training noise α in greens, smoothing noise β 
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,8 @@ __all__ = [
     "level_map",
     "measured_curves",
     "new_figure",
+    "plot_certified_accuracy",
+    "plot_p_lower",
     "reference_points",
     "sampled_points",
 ]
@@ -294,3 +299,55 @@ def _broken(text: str, figure: Figure, fontsize: float) -> str:
     """Text in lines that fit the figure's width."""
     most = int(figure.get_size_inches()[0] / (0.56 * fontsize / 72))  # a letter is some 0.56 of its height wide
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, most))
+
+
+def plot_certified_accuracy(
+    axes: Axes,
+    runs: Mapping[str, pd.DataFrame],
+    radii: ArrayLike | None = None,
+    reference: Mapping[str, pd.DataFrame] | None = None,
+) -> None:
+    """Certified accuracy over the radius, a curve with its band for each run.
+
+    Args:
+        axes: where to draw.
+        runs: the table of :func:`certified_accuracy` by name.
+        radii: draw only the rows at these radii; all by default.
+        reference: tables with columns radius and value to lay over the curves, by name.
+
+    Raises:
+        InvalidInputError: where a table has none of the radii.
+    """
+    for colour, (name, table) in zip(colours("run", len(runs)), runs.items(), strict=True):
+        line = table if radii is None else table[table["radius"].isin(np.atleast_1d(np.asarray(radii, dtype=float)))]
+        if line.empty:
+            raise InvalidInputError(f"{name}: the table has no row at the radii to draw")
+        line = line.sort_values("radius")
+        marker = "o" if len(line) == 1 else None
+        axes.plot(line["radius"], line["value"], color=colour, lw=1.4, label=name, marker=marker, ms=4)
+        axes.fill_between(line["radius"], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
+    for style, (name, table) in zip(itertools.cycle(("--", ":", "-.")), (reference or {}).items(), strict=False):
+        line = table.sort_values("radius")
+        axes.plot(line["radius"], line["value"], color="0.15", lw=1, label=name, ls=style)
+    axes.set_xlabel(LABELS["radius"])
+    axes.set_ylabel(LABELS["certified_accuracy"])
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False)
+
+
+def plot_p_lower(axes: Axes, runs: Mapping[str, ArrayLike]) -> None:
+    """How the lower bound on p_A is spread over the inputs of each run.
+
+    Args:
+        axes: where to draw.
+        runs: the bounds of :func:`p_lower` by name, each of shape (inputs,).
+    """
+    for colour, (name, bounds) in zip(colours("run", len(runs)), runs.items(), strict=True):
+        axes.ecdf(np.asarray(bounds, dtype=float), color=colour, lw=1.4, label=name)
+    axes.axvline(0.5, color="0.35", lw=0.9, ls="--")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("lower bound on p_A")
+    axes.set_ylabel("share of the inputs")
+    axes.legend(frameon=False)

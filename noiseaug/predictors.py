@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.regions import Region
 from noiseaug.tasks import BinaryTask, KernelRule, PointMasses, Task
+from noiseaug.validation import FloatArray
 
 __all__ = ["RULES", "SmoothedRegion", "augmented", "bayes", "by_rule", "convolved", "smoothed"]
 
@@ -58,7 +58,7 @@ def convolved(task: Task, train_sigma: float) -> Region:
 
 def by_rule(task: Task, rule: str, train_sigma: float) -> Region | KernelRule:
     """``augmented`` or ``convolved`` by name."""
-    chosen = _validate.choice("rule", rule, RULES)
+    chosen = validation.choice("rule", rule, RULES)
     return augmented(task, train_sigma) if chosen == "augmented" else convolved(task, train_sigma)
 
 
@@ -83,7 +83,7 @@ class SmoothedRegion:
     def __post_init__(self) -> None:
         if not isinstance(self.base, Region):
             raise InvalidInputError(f"base is {type(self.base).__name__}; expected a Region")
-        object.__setattr__(self, "smooth_sigma", _validate.nonnegative("smooth_sigma", self.smooth_sigma))
+        object.__setattr__(self, "smooth_sigma", validation.nonnegative("smooth_sigma", self.smooth_sigma))
 
     @cached_property
     def decision(self) -> Region:
@@ -97,7 +97,7 @@ class SmoothedRegion:
     def radius(self, x: ArrayLike) -> FloatArray:
         """Certified ℓ₂ radius β|Φ⁻¹(s)| around each point (Cohen et al. 2019, Theorem 1), in input units."""
         if self.smooth_sigma == 0:
-            return np.zeros(len(_validate.points(x, self.base.dim)))
+            return np.zeros(len(validation.points(x, self.base.dim)))
         return self.smooth_sigma * np.abs(self.base.margin(x, self.smooth_sigma))
 
     def certified_regions(self, radii: ArrayLike) -> tuple[list[Any], list[Any]]:

@@ -4,47 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug import _validate
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import RULES, by_rule, smoothed
 from noiseaug.regions import Region
 from noiseaug.risk import QUANTITIES, Question, VoteBudget, VotedPredictor, evaluate
-from noiseaug.risk._questions import WITH_RADIUS, questions
 from noiseaug.risk.evaluate import METHODS
+from noiseaug.risk.questions import WITH_RADIUS, questions
 from noiseaug.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+from noiseaug.tables import distinct, to_frame
 
-__all__ = ["COLUMNS", "VOTE_COLUMNS", "Cell", "Grid", "distinct", "read_table", "run_cell", "sweep", "to_frame"]
-
-COLUMNS = (
-    "task",
-    "rule",
-    "train_sigma",
-    "smooth_sigma",
-    "quantity",
-    "radius",
-    "value",
-    "lower",
-    "upper",
-    "method",
-    "n",
-    "failure_prob",
-    "seed",
-)
-"""Columns of every table (docs/glossary.md)."""
-
-VOTE_COLUMNS = ("votes", "vote_failure_prob")
-"""Further columns of a table with ``finite_sample_certified_accuracy``: the run that is predicted."""
-
-_DTYPES: dict[str, Any] = {"seed": "Int64", "votes": "Int64", "vote_failure_prob": float}
+__all__ = ["Cell", "Grid", "run_cell", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -79,21 +57,21 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("train_sigma", "smooth_sigma", "radii"):
-            levels = tuple(_validate.nonnegative(name, value) for value in _sequence(getattr(self, name)))
+            levels = tuple(validation.nonnegative(name, value) for value in _sequence(getattr(self, name)))
             if not levels and name != "radii":
                 raise InvalidInputError(f"{name} is empty; expected at least one level")
             object.__setattr__(self, name, distinct(name, levels))
         for name, allowed in (("quantities", QUANTITIES), ("rule", RULES), ("method", METHODS)):
-            words = tuple(_validate.choice(name, word, allowed) for word in _sequence(getattr(self, name)))
+            words = tuple(validation.choice(name, word, allowed) for word in _sequence(getattr(self, name)))
             if not words:
                 raise InvalidInputError(f"{name} is empty; expected some of {', '.join(allowed)}")
             object.__setattr__(self, name, distinct(name, words))
-        object.__setattr__(self, "n", _validate.integer("n", self.n, at_least=2))
-        object.__setattr__(self, "votes", _validate.integer("votes", self.votes))
+        object.__setattr__(self, "n", validation.integer("n", self.n, at_least=2))
+        object.__setattr__(self, "votes", validation.integer("votes", self.votes))
         for name in ("failure_prob", "vote_failure_prob"):
-            object.__setattr__(self, name, _validate.probability(name, getattr(self, name)))
+            object.__setattr__(self, name, validation.probability(name, getattr(self, name)))
         if self.votes_per_point is not None:
-            object.__setattr__(self, "votes_per_point", _validate.integer("votes_per_point", self.votes_per_point))
+            object.__setattr__(self, "votes_per_point", validation.integer("votes_per_point", self.votes_per_point))
         unasked = [name for name in self.quantities if name in WITH_RADIUS and not self.radii]
         if unasked:
             raise InvalidInputError(f"radii is empty, but {', '.join(unasked)} needs at least one radius")
@@ -138,16 +116,6 @@ def _sequence(value: Any) -> tuple[Any, ...]:
     if isinstance(value, str | Mapping | Set) or not isinstance(value, Iterable):
         return (value,)
     return tuple(value)
-
-
-def distinct(name: str, values: Sequence[Any]) -> Sequence[Any]:
-    """The values, if no two of them are equal."""
-    seen: set[Any] = set()
-    for value in values:
-        if value in seen:
-            raise InvalidInputError(f"{name} holds {value!r} more than once; expected different entries")
-        seen.add(value)
-    return values
 
 
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
@@ -199,32 +167,6 @@ def _row(cell: Cell, smooth_sigma: float, question: Question, estimate: Estimate
     return row
 
 
-def to_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a tidy frame; ``seed`` and ``votes`` are nullable integers, further columns come last."""
-    import pandas as pd
-
-    frame = pd.DataFrame(list(rows))
-    first = [column for column in (*COLUMNS, *VOTE_COLUMNS) if column in frame]
-    frame = frame[[*first, *(column for column in frame if column not in first)]]
-    return frame.astype({column: kind for column, kind in _DTYPES.items() if column in frame})
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The frame that was written to a CSV file, number for number.
-
-    Raises:
-        InvalidInputError: for a file that is not such a table.
-    """
-    import pandas as pd
-
-    # newer versions of pandas read every digit unasked, and warn when asked
-    new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
-    try:
-        return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=_DTYPES)
-    except ValueError as error:  # pandas' own errors, and of bytes that are no text, are ValueErrors
-        raise InvalidInputError(f"{path} is not readable as a table: {str(error).splitlines()[0]}") from None
-
-
 def sweep(
     task: Task | Sequence[Task],
     *,
@@ -270,12 +212,12 @@ def sweep(
         InvalidInputError: for bad numbers and unknown names.
 
     Example:
-        >>> from noiseaug import sweep, tasks
+        >>> from noiseaug.sweeps import sweep; from noiseaug import tasks
         >>> task = tasks.ConcentricGaussians(100, 0.3, 0.4)
         >>> sweep(task, train_sigma=[0, 0.25], smooth_sigma=[0.25]).value.round(4).tolist()
         [0.4994, 0.0228]
     """
-    from noiseaug._parallel import run_all
+    from noiseaug.runs import run_all
 
     grid = Grid(
         _sequence(train_sigma),
@@ -294,7 +236,7 @@ def sweep(
     if not tasks or not all(isinstance(one, Task) for one in tasks):
         kinds = ", ".join(type(one).__name__ for one in tasks) or "empty"
         raise InvalidInputError(f"task is {kinds}; expected one or more of noiseaug.tasks")
-    seed = _validate.integer("seed", seed, at_least=0)
+    seed = validation.integer("seed", seed, at_least=0)
     cells = [cell for one in tasks for cell in grid.cells(one, seed)]
     results = dict(run_all(run_cell, cells, jobs=jobs, progress="sweep" if progress else None))
     return to_frame(row for index in range(len(cells)) for row in results[index])

@@ -8,7 +8,7 @@ import time
 import nbformat
 from nbclient.exceptions import CellExecutionError
 
-from noiseaug._files import write_atomically
+from noiseaug.runs import write_atomically
 from notebooks import FOLDER, NAMES, execute
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from noiseaug._command import run_app
-from noiseaug.figures_cli import register
+from noiseaug.cli.figures import register
+from noiseaug.cli.running import run_app
 
 app = typer.Typer(
     pretty_exceptions_enable=False,

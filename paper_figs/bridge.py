@@ -68,7 +68,7 @@ def _digits() -> pd.DataFrame:
     import pandas as pd
 
     from noiseaug.bridge import best_levels, fit_surrogate, linear_table, pair_table
-    from noiseaug.sources import load_data
+    from noiseaug.data import load_data
 
     data = load_data("digits:3,8")
     assert data.train_x is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from noiseaug.sweeps import Grid
-from noiseaug.synthetic.presets._preset import levels
+from noiseaug.synthetic.presets.preset import levels
 from noiseaug.synthetic.study import Part, Study
 from paper_figs import look
 from paper_figs.tables import run_study

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug._parallel import run_all
 from noiseaug.certificates import Run, largest_radius
 from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import read_table, run_cell, to_frame
+from noiseaug.runs import run_all
+from noiseaug.sweeps import run_cell
+from noiseaug.tables import read_table, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd

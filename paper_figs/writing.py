@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noiseaug._files import write_atomically
 from noiseaug.errors import NoiseaugError
+from noiseaug.runs import write_atomically
 from paper_figs import FIGURES, MISSING, PaperFigure, find
 from paper_figs.tables import there
 

@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from noiseaug.confidence import (
-    binomial_interval,
-    binomial_lower,
-    binomial_upper,
-    empirical_bernstein,
-    minimum_votes,
-)
+from noiseaug.confidence import binomial_interval, binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
 from noiseaug.errors import InvalidInputError
 
 COUNTS = [

@@ -39,7 +39,7 @@ PAIR = tasks.GaussianPair([1.0, 0.5], [-1.0, 0.0], [1.0, 0.2], prior=0.4)
 def test_columns_in_the_promised_order():
     table = sweep(CONCENTRIC, train_sigma=[0, 0.2], smooth_sigma=[0.25])
     assert list(table.columns) == COLUMNS
-    assert list(noiseaug.sweeps.COLUMNS) == COLUMNS
+    assert list(noiseaug.tables.COLUMNS) == COLUMNS
     assert len(table) == 2
     assert list(table.index) == [0, 1]
 

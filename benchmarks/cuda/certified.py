@@ -21,15 +21,16 @@ import torch
 from benchmarks._networks import obvious, rate
 from benchmarks.cuda.good import Setting, weights
 from benchmarks.cuda.stages import Context, Table, caught
-from noiseaug._files import write_atomically
 from noiseaug.certificates import Certificate, Cohen, ConfidenceSequence, MultiLook, Run
-from noiseaug.certification import Certifier, describe
+from noiseaug.certification import Certifier
+from noiseaug.certification.certifying import describe
+from noiseaug.data import ImageSet
 from noiseaug.records import RunLog
 from noiseaug.report import average_certified_radius, certified_accuracy
-from noiseaug.vision._device import as_device
-from noiseaug.vision.checkpoints import load_checkpoint, weights_digest
-from noiseaug.vision.data import ImageSet
+from noiseaug.runs import write_atomically
+from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase
+from noiseaug.vision.models import load_checkpoint, weights_digest
 from noiseaug.votes import GaussianNoise
 
 RADII = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75)

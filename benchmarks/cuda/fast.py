@@ -22,9 +22,9 @@ from benchmarks._networks import COLOUR, SHAPES, SIGMA, finished, obvious, rate,
 from benchmarks.cuda.stages import Context, Table, caught
 from benchmarks.speed import FULL, operations
 from benchmarks.where import without_network
-from noiseaug.vision._device import as_device
-from noiseaug.vision._inference import full_precision
+from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase
+from noiseaug.vision.engine.inference import full_precision
 from noiseaug.vision.models import Classifier, build_model
 from noiseaug.votes import GaussianNoise
 
@@ -168,7 +168,7 @@ def graph(case: Case) -> dict[str, Any]:
 
 def eager(case: Case) -> dict[str, Any]:
     """The engine with neither graph nor compiler."""
-    with patch("noiseaug.vision._packed._captured", lambda step: None), _noise_as_it_is():
+    with patch("noiseaug.vision.engine.packed._captured", lambda step: None), _noise_as_it_is():
         return _votes(case)
 
 
@@ -192,14 +192,14 @@ def shares(case: Case) -> dict[str, Any]:
 
 @contextmanager
 def _noise_as_it_is() -> Iterator[None]:
-    with patch("noiseaug.vision._packed.PackedVotes._compile_noise", lambda self: False):
+    with patch("noiseaug.vision.engine.packed.PackedVotes._compile_noise", lambda self: False):
         yield
 
 
 @contextmanager
 def _without_counting() -> Iterator[None]:
     """Votes are planned and sent, and nothing is done with them; the counts are made up on the way back."""
-    from noiseaug.vision._packed import PackedVotes
+    from noiseaug.vision.engine.packed import PackedVotes
 
     def count_round(self: Any, pieces: Any) -> Tensor:
         found = original(self, pieces)
@@ -211,7 +211,7 @@ def _without_counting() -> Iterator[None]:
     with (
         patch.object(PackedVotes, "_plain_step", lambda self: None),
         patch.object(PackedVotes, "_count_round", count_round),
-        patch("noiseaug.vision._packed._captured", lambda step: None),
+        patch("noiseaug.vision.engine.packed._captured", lambda step: None),
     ):
         yield
 

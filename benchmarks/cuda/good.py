@@ -18,17 +18,13 @@ import numpy as np
 import torch
 
 from benchmarks.cuda.stages import Context, Table, first_line
-from noiseaug._files import write_atomically
+from noiseaug.data import ImageSet, load_images
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision._batches import TrainingSet, key_of
-from noiseaug.vision._budget import TimeBudget
-from noiseaug.vision._device import as_device
-from noiseaug.vision.checkpoints import read_metadata, save_checkpoint
-from noiseaug.vision.data import ImageSet, load_images
-from noiseaug.vision.models import build_model
+from noiseaug.runs import write_atomically
+from noiseaug.vision.device import as_device
+from noiseaug.vision.models import build_model, read_metadata, save_checkpoint
 from noiseaug.vision.objectives import Objective, make_objective
-from noiseaug.vision.recipes import Recipe, default_recipe
-from noiseaug.vision.training import Trainer, accuracy
+from noiseaug.vision.training import Recipe, TimeBudget, Trainer, TrainingSet, accuracy, default_recipe, key_of
 
 _SAVING = 15.0  # seconds between two saves of an unfinished network
 _GAUSSIAN = 0.25  # share of the time

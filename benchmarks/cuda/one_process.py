@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.functional import cross_entropy
 
-from noiseaug.vision._distributed import Workers
 from noiseaug.vision.models import build_model
+from noiseaug.vision.training import Workers
 
 
 def main() -> None:

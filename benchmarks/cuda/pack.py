@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from noiseaug._files import write_atomically
+from noiseaug.data import DATASETS
+from noiseaug.data.formats import parse_cifar
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision._formats import parse_cifar
-from noiseaug.vision._published import DATASETS
+from noiseaug.runs import write_atomically
 
 MAGIC = b"noiseaug packed images 1\n"
 SUMS = "SHA256SUMS"

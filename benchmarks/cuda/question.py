@@ -15,7 +15,7 @@ from benchmarks.cuda.certified import RADII, Work, certify_one, keep_logs
 from benchmarks.cuda.good import Setting, finished, one_network, weights
 from benchmarks.cuda.stages import Context, caught
 from noiseaug.certificates import MultiLook
-from noiseaug.vision._device import as_device
+from noiseaug.vision.device import as_device
 from noiseaug.vision.objectives import make_objective
 
 LEVELS = (0.5, 0.75, 1.0, 0.25, 1.25, 0.375, 0.625)  # of α, at β = .5

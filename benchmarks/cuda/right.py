@@ -24,11 +24,11 @@ from benchmarks.cuda import right_training
 from benchmarks.cuda.stages import Context, first_line
 from noiseaug.certificates import Cohen, Run
 from noiseaug.certification import Certifier
-from noiseaug.vision._device import as_device
-from noiseaug.vision._inference import Network, full_precision, prepare
-from noiseaug.vision._packed import PackedVotes, Segment, packed_input
-from noiseaug.vision._philox import noisy_inputs, normals, philox
+from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase, TorchCounter
+from noiseaug.vision.engine.inference import Network, full_precision, prepare
+from noiseaug.vision.engine.packed import PackedVotes, Segment, packed_input
+from noiseaug.vision.engine.philox import noisy_inputs, normals, philox
 from noiseaug.vision.models import Classifier, build_model
 from noiseaug.votes import GaussianNoise, noisy_rows
 
@@ -158,7 +158,7 @@ def packed(
         network = Network(module.to(memory_format=torch.channels_last), CLASSES, device, dtype, batch or 512, way)
     else:
         network = prepare(model, shape=shape, num_classes=CLASSES, device=device, dtype=dtype, batch=batch)
-    capture: Any = patch("noiseaug.vision._packed._captured", lambda step: None)
+    capture: Any = patch("noiseaug.vision.engine.packed._captured", lambda step: None)
     compiled = way == "compiled"
     with capture if way in ("as given", "folded") else nullcontext():
         return PackedVotes(network, shape, SIGMA, compile_noise=compiled, compile_network=compiled)

@@ -16,12 +16,10 @@ from torch import Tensor
 
 from benchmarks._networks import COLOUR, SIGMA
 from benchmarks.cuda.stages import Context
-from noiseaug.vision._batches import TrainingSet
-from noiseaug.vision._inference import full_precision
+from noiseaug.vision.engine.inference import full_precision
 from noiseaug.vision.models import Classifier, build_model
 from noiseaug.vision.objectives import OBJECTIVES, Objective, make_objective
-from noiseaug.vision.recipes import Recipe, default_recipe
-from noiseaug.vision.training import Trainer
+from noiseaug.vision.training import Recipe, Trainer, TrainingSet, default_recipe
 
 Found = tuple[bool | None, float | None, str]
 _PATIENCE = 60.0  # seconds for torchrun

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noiseaug._files import write_atomically
+from noiseaug.runs import write_atomically
 
 LIMITS = {"right": 75.0, "fast": 150.0, "good": 300.0, "certified": 150.0, "question": 90.0}
 """Seconds that a stage may take, in the order in which they run; all shorter where there is less in all, and the last

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from noiseaug._files import write_atomically
 from noiseaug.certificates import Run, largest_radius
 from noiseaug.records import read_log
 from noiseaug.report import summarise
-from noiseaug.vision.checkpoints import read_metadata
+from noiseaug.runs import write_atomically
+from noiseaug.vision.models import read_metadata
 
 DATA = Path(__file__).resolve().parents[2] / "paper_figs" / "data"
 RADII = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
+from noiseaug import validation
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.confidence import sign_test_p_value
 from noiseaug.errors import InvalidInputError
@@ -32,7 +32,7 @@ def plausible_levels(hits: ArrayLike, failure_prob: float = 0.05) -> np.ndarray:
     table = np.asarray(hits)
     if table.ndim != 2 or not table.size or table.dtype != bool:
         raise InvalidInputError(f"hits are {table.dtype} of shape {table.shape}; expected booleans, (levels, inputs)")
-    share = _validate.probability("failure_prob", failure_prob) / max(1, len(table) - 1)
+    share = validation.probability("failure_prob", failure_prob) / max(1, len(table) - 1)
     # counts up to 2^24 are exact in float64 products
     ones = table.astype(float)
     wins = ones @ (1 - ones).T  # inputs that the row's level has right and the column's has not

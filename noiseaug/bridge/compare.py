@@ -131,7 +131,7 @@ def _joined(rule: str, lines: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFr
 def gap_table(table: pd.DataFrame) -> pd.DataFrame:
     """Each curve over α in a row: how far the prediction is off, and what following it costs.
 
-    The predicted level is the recommended one (:func:`~noiseaug.bridge.choice.recommended_level`), of a prediction that
+    The predicted level is the recommended one (:func:`~noiseaug.bridge.recommended_level`), of a prediction that
     does not say which levels are plausible the best one; of equal ones the middle one. Regret is what the
     measured curve loses at that level against its own best one, never negative. Where the measured best is chosen on
     the inputs that it is measured on, regret is too large by what that choice gains by luck.

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug.bridge._samples import inputs_of, labelled, noise_levels
+from noiseaug.bridge.samples import inputs_of, labelled, noise_levels
 
 __all__ = ["KernelFamily"]
 

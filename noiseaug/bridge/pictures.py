@@ -152,8 +152,7 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    from noiseaug.plotting import finish, new_figure
-    from noiseaug.report import plot_certified_accuracy
+    from noiseaug.plotting import finish, new_figure, plot_certified_accuracy
 
     figure, axes = new_figure(width=5.4, height=3.2)
     panel = axes[0][0]

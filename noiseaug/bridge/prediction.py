@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
-from noiseaug.bridge._samples import default_components
+from noiseaug import validation
 from noiseaug.bridge.choice import plausible_levels
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.bridge.quadratic import QuadraticFamily
+from noiseaug.bridge.samples import default_components
 from noiseaug.confidence import binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
 from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import to_frame
+from noiseaug.tables import to_frame
+from noiseaug.validation import FloatArray
 from noiseaug.votes import GaussianNoise, noisy_rows
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def make_family(
         InvalidInputError: for another name, and as the families do.
     """
     rows, levels = np.asarray(points), tuple(train_sigma)
-    if _validate.choice("rule", rule, RULES) == KernelFamily.rule:
+    if validation.choice("rule", rule, RULES) == KernelFamily.rule:
         return KernelFamily(rows, np.asarray(labels), levels)
     if components is None and rows.ndim == 2:
         components = default_components(rows.shape[1])
@@ -130,14 +130,14 @@ class RuleVotes:
         An estimate of what unlimited votes would certify; at radius 0 whether the most votes are for it, as CA(0) is
         1 − risk. The votes must be able to tell Φ(radius/β) from 1.
         """
-        radius = _validate.nonnegative("radius", radius)
+        radius = validation.nonnegative("radius", radius)
         if self.smooth_sigma == 0 or radius == 0:
             return self.right() & (radius == 0)
         return self.own >= special.ndtr(radius / self.smooth_sigma) * self.votes
 
     def certified(self, radius: float, vote_failure_prob: float) -> np.ndarray:
         """Whether a run with these votes certifies the true class (docs/math.md 1.5), shape (levels, inputs)."""
-        radius = _validate.nonnegative("radius", radius)
+        radius = validation.nonnegative("radius", radius)
         if self.smooth_sigma == 0:
             return self.right() & (radius == 0)
         return self.own >= int(minimum_votes(self.votes, radius / self.smooth_sigma, vote_failure_prob))
@@ -181,7 +181,7 @@ def rule_votes(
         )
     if labels.min() < 0 or labels.max() >= family.num_classes:
         raise InvalidInputError(f"y runs from {labels.min()} to {labels.max()}; expected 0 … {family.num_classes - 1}")
-    smooth_sigma, votes = _validate.nonnegative("smooth_sigma", smooth_sigma), _validate.integer("votes", votes)
+    smooth_sigma, votes = validation.nonnegative("smooth_sigma", smooth_sigma), validation.integer("votes", votes)
     places = np.arange(len(inputs)) if indices is None else np.asarray(indices)
     classes = np.arange(family.num_classes)
     if smooth_sigma == 0:
@@ -216,7 +216,7 @@ def rule_table(
     shares of votes (docs/math.md 1.4); ``finite_sample_certified_accuracy``, what a run with these votes reports
     (1.5), and its ``acr``. At radius 0 ``certified_accuracy`` is 1 − risk. Intervals are over inputs, each by itself:
     Clopper–Pearson, and for acr empirical Bernstein on [0, the most that these votes certify]. ``plausible`` says which
-    levels the paired counts cannot tell from the best one (:func:`~noiseaug.bridge.choice.plausible_levels`).
+    levels the paired counts cannot tell from the best one (:func:`~noiseaug.bridge.plausible_levels`).
 
     Args:
         results: votes, one entry a smoothing level.
@@ -226,8 +226,8 @@ def rule_table(
         failure_prob: of each interval.
         seed: to be recorded.
     """
-    levels = [_validate.nonnegative("radii", radius) for radius in radii]
-    level = _validate.probability("vote_failure_prob", vote_failure_prob)
+    levels = [validation.nonnegative("radii", radius) for radius in radii]
+    level = validation.probability("vote_failure_prob", vote_failure_prob)
     rows: list[dict[str, Any]] = []
     for result in results:
         asked: list[tuple[str, float | None, np.ndarray]] = [("risk", None, ~result.right())]

@@ -15,10 +15,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
-from noiseaug.bridge._samples import inputs_of, labelled, noise_levels, principal_axes
+from noiseaug import validation
+from noiseaug.bridge.samples import inputs_of, labelled, noise_levels, principal_axes
 from noiseaug.errors import InvalidInputError
+from noiseaug.validation import FloatArray
 
 __all__ = ["QuadraticFamily"]
 
@@ -52,7 +52,7 @@ class QuadraticFamily:
         if np.bincount(labels).min() < 2:
             raise InvalidInputError("a class has one training input alone, and no covariance; take more points")
         if self.components is not None:
-            _validate.integer("components", self.components)
+            validation.integer("components", self.components)
         object.__setattr__(self, "points", points.astype(np.float32))
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "train_sigma", noise_levels(self.train_sigma))

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug import _validate
-from noiseaug.bridge._samples import flat, spread, training_part
+from noiseaug import validation
 from noiseaug.bridge.compare import check_votes, gap_table, measured_rows, overlay
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.bridge.prediction import RULES, make_family, rule_table, rule_votes
-from noiseaug.bridge.runs import same_seed_trains, split_log, two_logs
+from noiseaug.bridge.samples import flat, spread, training_part
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
+from noiseaug.bridge.vote_prediction import same_seed_trains, split_log, two_logs
+from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
-from noiseaug.sources import DataSource
-from noiseaug.sweeps import distinct, read_table
+from noiseaug.tables import distinct, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +51,12 @@ class Levels:
 
     def __post_init__(self) -> None:
         for name in ("train_sigma", "smooth_sigma", "radii"):
-            levels = tuple(_validate.nonnegative(name, value) for value in getattr(self, name))
+            levels = tuple(validation.nonnegative(name, value) for value in getattr(self, name))
             if not levels:
                 raise InvalidInputError(f"{name} is empty; expected at least one number")
             object.__setattr__(self, name, tuple(distinct(name, levels)))
-        object.__setattr__(self, "votes", _validate.integer("votes", self.votes))
-        _validate.probability("vote_failure_prob", self.vote_failure_prob)
+        object.__setattr__(self, "votes", validation.integer("votes", self.votes))
+        validation.probability("vote_failure_prob", self.vote_failure_prob)
 
 
 def levels_of_grid(table: pd.DataFrame, split: str = "test") -> Levels:

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
-from noiseaug.bridge._samples import flat, principal_axes
+from noiseaug import validation
 from noiseaug.bridge.choice import best_level
+from noiseaug.bridge.samples import flat, principal_axes
 from noiseaug.confidence import binomial_lower, binomial_upper
+from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
 from noiseaug.predictors import smoothed
 from noiseaug.regions import HalfSpace
 from noiseaug.risk import evaluate
-from noiseaug.risk._questions import questions
-from noiseaug.sources import DataSource, load_classifier
-from noiseaug.sweeps import to_frame
+from noiseaug.risk.questions import questions
+from noiseaug.subjects import load_classifier
+from noiseaug.tables import to_frame
 from noiseaug.tasks import GaussianPair
+from noiseaug.validation import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ def fit_surrogate(x: ArrayLike, y: ArrayLike, *, components: int | None = None) 
         )
     centre = rows.mean(axis=0)
     rows -= centre
-    kept = None if components is None else _validate.integer("components", components)
+    kept = None if components is None else validation.integer("components", components)
     values, vectors = principal_axes(rows.T @ rows / len(rows), kept)
     axes = vectors[:, values > _RANK * values[-1]]
     projected = rows @ axes

@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
-from noiseaug._levelset import Crossings, RatioFunction, find_crossings, tail_window
-from noiseaug._measures import FourierStep, StepMeasure
-from noiseaug._numerics import FloatArray, margin_from_logs
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.regions._base import ProfileRegion, Region, closing_in, combine_intervals, require_margins
+from noiseaug.numerics import (
+    Crossings,
+    FourierStep,
+    RatioFunction,
+    StepMeasure,
+    find_crossings,
+    margin_from_logs,
+    tail_window,
+)
+from noiseaug.regions.base import ProfileRegion, Region, closing_in, combine_intervals, require_margins
+from noiseaug.validation import FloatArray
 
 __all__ = ["IntervalUnion"]
 
@@ -47,7 +54,7 @@ class IntervalUnion(ProfileRegion):
         if (bounds[:, 1] < bounds[:, 0]).any() or (bounds[1:, 0] < bounds[:-1, 1]).any():
             raise InvalidInputError("intervals overlap or are not sorted; expected lower ≤ upper and increasing order")
         if self.period is not None:
-            _validate.positive("period", self.period)
+            validation.positive("period", self.period)
             inside = (bounds >= self.origin - 1e-9 * self.period) & (bounds <= self.origin + self.period * (1 + 1e-9))
             if not inside.all():
                 raise InvalidInputError(
@@ -58,7 +65,7 @@ class IntervalUnion(ProfileRegion):
 
     def coordinate(self, x: ArrayLike) -> FloatArray:
         """x itself, on the circle reduced to [origin, origin + period)."""
-        c = _validate.points(x, 1)[:, 0]
+        c = validation.points(x, 1)[:, 0]
         return c if self.period is None else self.origin + np.mod(c - self.origin, self.period)
 
     def profile(self) -> FloatArray:
@@ -112,7 +119,7 @@ class IntervalUnion(ProfileRegion):
         return type(self)(gaps, self.period, self.origin, self.proven)
 
     def eroded(self, radius: float) -> Self:
-        radius = _validate.nonnegative("radius", radius)
+        radius = validation.nonnegative("radius", radius)
         if self._is_trivial:
             return self
         arcs = self.arcs + np.array([radius, -radius])
@@ -180,7 +187,7 @@ class IntervalUnion(ProfileRegion):
         return np.concatenate([passed, points])
 
     def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
-        sigma, levels = _validate.nonnegative("sigma", sigma), require_margins(margins)
+        sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)
         if sigma == 0 or self._is_trivial:
             return [self for _ in levels]
         finite = np.isfinite(levels)

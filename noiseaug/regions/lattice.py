@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from noiseaug import _validate
-from noiseaug._lattice import Grid, gaussian_blur, log_escape, log_gaussian_blur
-from noiseaug._numerics import FloatArray, margin_from_logs
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.regions._base import Region, require_margins
+from noiseaug.numerics import Grid, gaussian_blur, log_escape, log_gaussian_blur, margin_from_logs
+from noiseaug.regions.base import Region, require_margins
+from noiseaug.validation import FloatArray
 
 __all__ = ["TIE", "Grid", "LatticeSet", "gaussian_blur"]
 
@@ -92,7 +92,7 @@ class LatticeSet(Region):
 
     def margins(self, sigma: float) -> FloatArray:
         """``margin`` at every cell, of shape ``grid.shape``."""
-        sigma = _validate.nonnegative("sigma", sigma)
+        sigma = validation.nonnegative("sigma", sigma)
         kept = self.__dict__.get("_margins")
         if kept is None or kept[0] != sigma:
             kept = (sigma, self._compute_margins(sigma))
@@ -126,7 +126,7 @@ class LatticeSet(Region):
         return self.masses(sigma)[self.grid.cells(x)]
 
     def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
-        sigma, levels = _validate.nonnegative("sigma", sigma), require_margins(margins)
+        sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)
         if sigma == 0:
             return [self for _ in levels]
         return [self._with(self.margins(sigma) >= level - _MARGIN_TIE) for level in levels]
@@ -151,7 +151,7 @@ class LatticeSet(Region):
 
     def eroded(self, radius: float) -> Self:
         """The cells of the set with no cell of the other class nearer than the radius."""
-        steps = _validate.nonnegative("radius", radius) / self.grid.spacing
+        steps = validation.nonnegative("radius", radius) / self.grid.spacing
         # distances are roots of integers; a radius that equals one up to rounding does not exceed it
         return self._with(self.mask & (self._distances >= steps * (1 - 1e-12)))
 

@@ -4,9 +4,6 @@ One function a quantity, and :func:`evaluate` for many at once. All take a task 
 ``noiseaug.predictors.smoothed``; quantities with a radius take it in input units.
 """
 
-from noiseaug.risk._exact import finite_sample_curve
-from noiseaug.risk._questions import QUANTITIES, Question, VoteBudget
-from noiseaug.risk._voted import VotedPredictor
 from noiseaug.risk.evaluate import (
     acr,
     adversarial_accuracy,
@@ -17,6 +14,9 @@ from noiseaug.risk.evaluate import (
     finite_sample_certified_accuracy,
     risk,
 )
+from noiseaug.risk.exact import finite_sample_curve
+from noiseaug.risk.questions import QUANTITIES, Question, VoteBudget
+from noiseaug.risk.voted import VotedPredictor
 
 __all__ = [
     "QUANTITIES",

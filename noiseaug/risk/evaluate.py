@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from noiseaug import _validate
+from noiseaug import validation
 from noiseaug.estimates import Estimate
-from noiseaug.risk._exact import evaluate_exact
-from noiseaug.risk._questions import Question, VoteBudget
-from noiseaug.risk._sampled import evaluate_sampled
-from noiseaug.risk._voted import VotedPredictor, evaluate_voted
+from noiseaug.risk.exact import evaluate_exact
+from noiseaug.risk.questions import Question, VoteBudget
+from noiseaug.risk.sampled import evaluate_sampled
+from noiseaug.risk.voted import VotedPredictor, evaluate_voted
 from noiseaug.tasks import Task
 
 __all__ = [
@@ -58,15 +58,15 @@ def evaluate(
         NoClosedFormError: where the task has no closed form; it names the method to use.
         InvalidInputError: for an unknown method or bad numbers.
     """
-    _validate.choice("method", method, METHODS)
+    validation.choice("method", method, METHODS)
     budget = budget or VoteBudget()
-    _validate.probability("failure_prob", failure_prob)
+    validation.probability("failure_prob", failure_prob)
     if method == "exact":
         return evaluate_exact(task, predictor, asked, budget)
-    n, seed = _validate.integer("n", n), _validate.integer("seed", seed, at_least=0)
+    n, seed = validation.integer("n", n), validation.integer("seed", seed, at_least=0)
     if votes_per_point is None and not isinstance(predictor, VotedPredictor):
         return evaluate_sampled(task, predictor, asked, budget, n=n, seed=seed, failure_prob=failure_prob)
-    votes = _validate.integer("votes_per_point", 1000 if votes_per_point is None else votes_per_point)
+    votes = validation.integer("votes_per_point", 1000 if votes_per_point is None else votes_per_point)
     return evaluate_voted(task, predictor, asked, budget, votes, n=n, seed=seed, failure_prob=failure_prob)
 
 

@@ -1,6 +1,6 @@
 """``python -m noiseaug.synthetic``."""
 
-from noiseaug.synthetic.cli import main
+from noiseaug.cli.synthetic import main
 
 if __name__ == "__main__":
     main()

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from noiseaug import _rundir
-from noiseaug._files import naming, write_atomically
-from noiseaug._parallel import run_all
 from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import read_table, run_cell, to_frame
+from noiseaug.runs import directory as run_directory
+from noiseaug.runs import naming, run_all, write_atomically
+from noiseaug.sweeps import run_cell
 from noiseaug.synthetic.study import Study
+from noiseaug.tables import read_table, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ __all__ = ["RunDirectory", "run_study"]
 Cells = dict[str, list[dict[str, Any]]]
 
 
-class RunDirectory(_rundir.RunDirectory):
+class RunDirectory(run_directory.RunDirectory):
     """The directory of one study, with its finished cells while it is under way."""
 
     def __init__(self, path: Path, study: Study) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from noiseaug import _validate, tasks
-from noiseaug._levels import steps
+from noiseaug import tasks, validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.sweeps import Cell, Grid, distinct
+from noiseaug.sweeps import Cell, Grid
+from noiseaug.tables import distinct, steps
 from noiseaug.tasks import Task
 
 __all__ = ["TASKS", "Part", "Study", "read_toml"]
@@ -124,7 +124,7 @@ class Study:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", _validate.integer("seed", self.seed, at_least=0))
+        object.__setattr__(self, "seed", validation.integer("seed", self.seed, at_least=0))
 
     def with_settings(self, settings: Mapping[str, Sequence[Any]]) -> Study:
         """The study with ``--set`` values put in wherever they apply.

@@ -1,6 +1,6 @@
 """Tasks: laws of a labelled point (X, Y), each a frozen description with a sampler and, where known, exact risks."""
 
-from noiseaug.tasks._base import BinaryTask, ProfileTask, Task
+from noiseaug.tasks.base import BinaryTask, ProfileTask, Task
 from noiseaug.tasks.discs import DiscLattice, PublishedDiscs
 from noiseaug.tasks.gaussian import GaussianPair
 from noiseaug.tasks.lattice import Lattice, LatticeTask, disagreement_curves

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from noiseaug import _validate
-from noiseaug._lattice import Grid
-from noiseaug._numerics import FloatArray
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError
+from noiseaug.numerics import Grid
 from noiseaug.tasks.lattice import LatticeTask
+from noiseaug.validation import FloatArray
 
 __all__ = ["DiscLattice", "PublishedDiscs"]
 
@@ -49,10 +49,10 @@ class DiscLattice(LatticeTask):
     dim: int = field(default=2, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "separation", _validate.nonnegative("separation", self.separation))
-        object.__setattr__(self, "disc_radius", _validate.positive("disc_radius", self.disc_radius))
+        object.__setattr__(self, "separation", validation.nonnegative("separation", self.separation))
+        object.__setattr__(self, "disc_radius", validation.positive("disc_radius", self.disc_radius))
         for name, least in (("size", 2), ("tries", 1), ("seed", 0), ("draw", 0)):
-            object.__setattr__(self, name, _validate.integer(name, getattr(self, name), at_least=least))
+            object.__setattr__(self, name, validation.integer(name, getattr(self, name), at_least=least))
         if 2 * self.disc_radius + 1 > self.size:
             raise InvalidInputError(
                 f"disc_radius is {self.disc_radius:g} on a lattice of {self.size} cells a side; expected discs that fit"
@@ -105,7 +105,7 @@ class PublishedDiscs(LatticeTask):
 
     def __post_init__(self) -> None:
         for name in ("separation", "draw", "seed"):
-            object.__setattr__(self, name, _validate.integer(name, getattr(self, name), at_least=0))
+            object.__setattr__(self, name, validation.integer(name, getattr(self, name), at_least=0))
         if self.seed >= 2**32:
             raise InvalidInputError(f"seed is {self.seed}; NumPy's legacy generator takes seeds below 2**32")
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray, bracketed_roots, log_normal_interval, panel_nodes
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.laws import MixtureLaw
-from noiseaug.regions import HalfSpace, Region
-from noiseaug.regions._base import ProfileRegion
-from noiseaug.tasks._base import ProfileTask
+from noiseaug.numerics import bracketed_roots, log_normal_interval, panel_nodes
+from noiseaug.regions import HalfSpace, ProfileRegion, Region
+from noiseaug.tasks.base import ProfileTask
+from noiseaug.tasks.laws import MixtureLaw
+from noiseaug.validation import FloatArray
 
 __all__ = ["GaussianPair"]
 
@@ -44,15 +44,15 @@ class GaussianPair(ProfileTask):
     rules: ClassVar[tuple[str, ...]] = ("augmented", "convolved")
 
     def __post_init__(self) -> None:
-        mean_1, mean_0 = (_validate.array(name, getattr(self, name), 1) for name in ("mean_1", "mean_0"))
+        mean_1, mean_0 = (validation.array(name, getattr(self, name), 1) for name in ("mean_1", "mean_0"))
         if mean_1.size == 0 or mean_1.shape != mean_0.shape:
             raise InvalidInputError(f"mean_1 and mean_0 have shapes {mean_1.shape} and {mean_0.shape}; expected one")
         if np.array_equal(mean_1, mean_0):
             raise InvalidInputError("mean_1 equals mean_0; expected two different means")
-        covariance = _validate.array("covariance", self.covariance, np.ndim(self.covariance))
+        covariance = validation.array("covariance", self.covariance, np.ndim(self.covariance))
         if covariance.ndim == 0:
-            covariance = np.full(mean_1.size, _validate.positive("covariance", float(covariance)))
-        covariance = _validate.array("covariance", covariance, 1 if covariance.ndim == 1 else 2)
+            covariance = np.full(mean_1.size, validation.positive("covariance", float(covariance)))
+        covariance = validation.array("covariance", covariance, 1 if covariance.ndim == 1 else 2)
         if covariance.shape not in {(mean_1.size,), (mean_1.size, mean_1.size)}:
             raise InvalidInputError(f"covariance has shape {covariance.shape}; expected ({mean_1.size},) or its square")
         if covariance.ndim == 2:
@@ -62,7 +62,7 @@ class GaussianPair(ProfileTask):
             covariance = 0.5 * (covariance + covariance.T)
         for name, value in (("mean_1", mean_1), ("mean_0", mean_0), ("covariance", covariance), ("dim", mean_1.size)):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "prior", _validate.probability("prior", self.prior))
+        object.__setattr__(self, "prior", validation.probability("prior", self.prior))
         smallest = float(self._spectrum[0].min())
         if smallest <= 0:
             raise InvalidInputError(f"covariance is not positive definite: its smallest eigenvalue is {smallest:.3g}")
@@ -88,24 +88,24 @@ class GaussianPair(ProfileTask):
 
     def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
         values, vectors = self._spectrum
-        shifted = _validate.points(x, self.dim) - (self.mean_1 if label else self.mean_0)
+        shifted = validation.points(x, self.dim) - (self.mean_1 if label else self.mean_0)
         if vectors is not None:
             shifted = shifted @ vectors
         total = values + noise_sigma**2
         return -0.5 * np.sum(shifted**2 / total + np.log(2 * np.pi * total), axis=1)
 
     def augmented_region(self, train_sigma: float) -> HalfSpace:
-        variance = _validate.nonnegative("train_sigma", train_sigma) ** 2
+        variance = validation.nonnegative("train_sigma", train_sigma) ** 2
         normal = self._apply(1 / (self._spectrum[0] + variance), self.mean_1 - self.mean_0)
         middle = 0.5 * (self.mean_1 + self.mean_0)
         return HalfSpace(normal, float(normal @ middle - special.logit(self.prior)))
 
     def convolved_region(self, train_sigma: float) -> HalfSpace:
-        _validate.nonnegative("train_sigma", train_sigma)
+        validation.nonnegative("train_sigma", train_sigma)
         return self.augmented_region(0.0)
 
     def noised(self, sigma: float) -> GaussianPair:
-        variance = _validate.nonnegative("sigma", sigma) ** 2
+        variance = validation.nonnegative("sigma", sigma) ** 2
         covariance = self.covariance + (variance if self.covariance.ndim == 1 else variance * np.eye(self.dim))
         return GaussianPair(self.mean_1, self.mean_0, covariance, self.prior)
 
@@ -174,7 +174,7 @@ class GaussianPair(ProfileTask):
         Returns:
             α(r) in input units; 0 at r = 0 and ∞ for r ≥ |δ|, where no finite level is best.
         """
-        radius = _validate.nonnegative("radius", radius)
+        radius = validation.nonnegative("radius", radius)
         values, vectors = self._spectrum
         delta = 0.5 * (self.mean_1 - self.mean_0)
         squares = (delta if vectors is None else delta @ vectors) ** 2

@@ -12,14 +12,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
-from noiseaug._lattice import Grid, gaussian_blur, log_gaussian_blur
-from noiseaug._majority import FoldedFields, MajorityFilter
-from noiseaug._numerics import FloatArray
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.regions._base import Region
-from noiseaug.regions.lattice import TIE, LatticeSet
-from noiseaug.tasks._base import BinaryTask
+from noiseaug.numerics import FoldedFields, Grid, MajorityFilter, gaussian_blur, log_gaussian_blur
+from noiseaug.regions import LatticeSet, Region
+from noiseaug.regions.lattice import TIE
+from noiseaug.tasks.base import BinaryTask
+from noiseaug.validation import FloatArray
 
 __all__ = ["Lattice", "LatticeTask", "disagreement_curves"]
 
@@ -99,7 +98,7 @@ class LatticeTask(BinaryTask):
 
     def augmented_region(self, train_sigma: float) -> LatticeSet:
         """{(hμ) ∗ p_α ≥ ((1−h)μ) ∗ p_α}; where neither arrives (a truncated kernel, μ = 0) h itself decides."""
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        alpha = validation.nonnegative("train_sigma", train_sigma)
         mask = self.cell_regression >= 0.5
         if alpha == 0:
             return self.region(mask)
@@ -114,7 +113,7 @@ class LatticeTask(BinaryTask):
         return self.region(decided)
 
     def convolved_region(self, train_sigma: float) -> LatticeSet:
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        alpha = validation.nonnegative("train_sigma", train_sigma)
         if alpha == 0:
             return self.region(self.cell_regression >= 0.5)
         return self.region(gaussian_blur(self.cell_regression, self.grid, alpha) >= 0.5 - TIE)
@@ -231,7 +230,7 @@ def _copy(name: str, value: ArrayLike, ndim: int | None) -> FloatArray:
         found = np.ndim(value)
     except ValueError:
         raise InvalidInputError(f"{name} has rows of different lengths; expected an array") from None
-    result = _validate.array(name, value, found if ndim is None else ndim).copy()
+    result = validation.array(name, value, found if ndim is None else ndim).copy()
     result.flags.writeable = False
     return result
 
@@ -258,9 +257,9 @@ def disagreement_curves(
     Raises:
         InvalidInputError: for tasks on different grids, another rule, or a negative level.
     """
-    _validate.choice("rule", rule, LatticeTask.rules)
-    alphas = [_validate.nonnegative("train_sigma", alpha) for alpha in train_sigmas]
-    betas = [_validate.nonnegative("smooth_sigma", beta) for beta in smooth_sigmas]
+    validation.choice("rule", rule, LatticeTask.rules)
+    alphas = [validation.nonnegative("train_sigma", alpha) for alpha in train_sigmas]
+    betas = [validation.nonnegative("smooth_sigma", beta) for beta in smooth_sigmas]
     result = np.empty((len(tasks), len(betas), len(alphas)))
     if not tasks:
         return result

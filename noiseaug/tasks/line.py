@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
-from noiseaug._levelset import RatioFunction, find_crossings, tail_window
-from noiseaug._measures import StepMeasure
-from noiseaug._numerics import FloatArray
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.laws import Law, UniformLaw
-from noiseaug.regions import IntervalUnion
-from noiseaug.regions._base import ProfileRegion
-from noiseaug.tasks._base import ProfileTask
+from noiseaug.numerics import RatioFunction, StepMeasure, find_crossings, tail_window
+from noiseaug.regions import IntervalUnion, ProfileRegion
+from noiseaug.tasks.base import ProfileTask
+from noiseaug.tasks.laws import Law, UniformLaw
+from noiseaug.validation import FloatArray
 
 __all__ = ["Intervals", "check_line_region"]
 
@@ -53,10 +51,10 @@ class Intervals(ProfileTask):
     rules: ClassVar[tuple[str, ...]] = ("augmented", "convolved")
 
     def __post_init__(self) -> None:
-        bounds = _validate.array("intervals", self.intervals, 2)
+        bounds = validation.array("intervals", self.intervals, 2)
         if bounds.shape[1] != 2 or len(bounds) == 0:
             raise InvalidInputError(f"intervals have shape {bounds.shape}; expected (k, 2) with at least one interval")
-        domain = _validate.array("domain", self.domain, 1)
+        domain = validation.array("domain", self.domain, 1)
         if domain.size != 2 or domain[0] >= domain[1]:
             raise InvalidInputError(f"domain is {self.domain!r}; expected (lower, upper) with lower < upper")
         if (bounds[:, 0] >= bounds[:, 1]).any():
@@ -77,8 +75,8 @@ class Intervals(ProfileTask):
         cls, count: int, width: float, separation: float, domain: tuple[float, float], periodic: bool = True
     ) -> Intervals:
         """``count`` intervals of equal ``width`` in a row with gaps of ``separation``, in the middle of the domain."""
-        count = _validate.integer("count", count)
-        width, separation = _validate.positive("width", width), _validate.positive("separation", separation)
+        count = validation.integer("count", count)
+        width, separation = validation.positive("width", width), validation.positive("separation", separation)
         start = 0.5 * (domain[0] + domain[1]) - 0.5 * (count * width + (count - 1) * separation)
         lower = start + (width + separation) * np.arange(count)
         return cls(np.stack([lower, lower + width], axis=1), domain, periodic)
@@ -128,7 +126,7 @@ class Intervals(ProfileTask):
         return StepMeasure(pieces).log_smoothed(c, noise_sigma) - log_length
 
     def augmented_region(self, train_sigma: float) -> IntervalUnion:
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        alpha = validation.nonnegative("train_sigma", train_sigma)
         if alpha == 0:
             return self._region
         if self.periodic:
@@ -143,7 +141,7 @@ class Intervals(ProfileTask):
         return IntervalUnion(crossings.intervals(-np.inf, np.inf), None, self.domain[0], crossings.proven)
 
     def convolved_region(self, train_sigma: float) -> IntervalUnion:
-        return self._region.smoothed(_validate.nonnegative("train_sigma", train_sigma))
+        return self._region.smoothed(validation.nonnegative("train_sigma", train_sigma))
 
     def law(self, label: int, region: ProfileRegion) -> Law:
         check_line_region(region, self.length if self.periodic else None, self.domain[0])

@@ -10,17 +10,23 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
-from noiseaug._levelset import Crossings, find_crossings, tail_window
-from noiseaug._measures import MixtureMeasure, MixtureRatio
-from noiseaug._numerics import FloatArray
-from noiseaug._regression import Odds, SmoothedRegression, undecided_zones
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.laws import Law, MixtureLaw
-from noiseaug.regions import IntervalUnion
-from noiseaug.regions._base import ProfileRegion
-from noiseaug.tasks._base import ProfileTask
+from noiseaug.numerics import (
+    Crossings,
+    MixtureMeasure,
+    MixtureRatio,
+    Odds,
+    SmoothedRegression,
+    find_crossings,
+    tail_window,
+    undecided_zones,
+)
+from noiseaug.regions import IntervalUnion, ProfileRegion
+from noiseaug.tasks.base import ProfileTask
+from noiseaug.tasks.laws import Law, MixtureLaw
 from noiseaug.tasks.line import check_line_region
+from noiseaug.validation import FloatArray
 
 __all__ = ["MixtureOnLine"]
 
@@ -46,9 +52,9 @@ class MixtureOnLine(ProfileTask):
     rules: ClassVar[tuple[str, ...]] = ("augmented", "convolved")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prior", _validate.probability("prior", self.prior))
+        object.__setattr__(self, "prior", validation.probability("prior", self.prior))
         for name in ("components_1", "components_0"):
-            parts = _validate.array(name, getattr(self, name), 2)
+            parts = validation.array(name, getattr(self, name), 2)
             if parts.shape[1] != 3 or len(parts) == 0:
                 raise InvalidInputError(f"{name} has shape {parts.shape}; expected rows of (weight, mean, std)")
             if (parts[:, [0, 2]] <= 0).any() or abs(parts[:, 0].sum() - 1) > 1e-9:
@@ -87,7 +93,7 @@ class MixtureOnLine(ProfileTask):
 
     def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
         weights, means, stds = self._columns(label)
-        return MixtureMeasure(weights, means, stds**2).log_smoothed(_validate.points(x, 1)[:, 0], noise_sigma)
+        return MixtureMeasure(weights, means, stds**2).log_smoothed(validation.points(x, 1)[:, 0], noise_sigma)
 
     def _ratio(self, noise_sigma: float) -> MixtureRatio | bool:
         """ln π(q₁∗p)/(1−π)(q₀∗p) with common components taken out; True or False where its sign is constant."""
@@ -104,7 +110,7 @@ class MixtureOnLine(ProfileTask):
         return MixtureRatio(sides[0], sides[1], float(np.hypot(base, noise_sigma)))
 
     def augmented_region(self, train_sigma: float) -> IntervalUnion:
-        ratio = self._ratio(_validate.nonnegative("train_sigma", train_sigma))
+        ratio = self._ratio(validation.nonnegative("train_sigma", train_sigma))
         if isinstance(ratio, bool):
             return IntervalUnion(np.array([[-np.inf, np.inf]] if ratio else []))
         means = np.concatenate([ratio.first.means, ratio.second.means])
@@ -137,7 +143,7 @@ class MixtureOnLine(ProfileTask):
         return Odds(first, second, both if sides[2] else None, base)
 
     def convolved_region(self, train_sigma: float) -> IntervalUnion:
-        sigma = _validate.nonnegative("train_sigma", train_sigma)
+        sigma = validation.nonnegative("train_sigma", train_sigma)
         bayes = self.augmented_region(0.0)
         ends = bayes.profile().ravel()
         ends = ends[np.isfinite(ends)]
@@ -172,7 +178,7 @@ class MixtureOnLine(ProfileTask):
         return IntervalUnion(Crossings(points, starts_above, proven).intervals(-np.inf, np.inf), proven=proven)
 
     def noised(self, sigma: float) -> MixtureOnLine:
-        sigma = _validate.nonnegative("sigma", sigma)
+        sigma = validation.nonnegative("sigma", sigma)
         wider = [
             [(weight, mean, float(np.hypot(std, sigma))) for weight, mean, std in parts]
             for parts in (self.components_1, self.components_0)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noiseaug import _validate
-from noiseaug._numerics import FloatArray
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.tasks._base import Task
+from noiseaug.tasks.base import Task
+from noiseaug.validation import FloatArray
 
 __all__ = ["KernelRule", "PointMasses"]
 
@@ -36,7 +36,7 @@ class KernelRule:
 
     def log_scores(self, x: ArrayLike) -> FloatArray:
         """ln of the class scores, or −|x − nearest|² per class at α = 0; shape (n, num_classes)."""
-        places = _validate.points(x, self.points.shape[1])
+        places = validation.points(x, self.points.shape[1])
         # from the middle of the data, so that its place costs no digits
         centre = self.points.mean(axis=0)
         places, points = places - centre, self.points - centre
@@ -87,7 +87,7 @@ class PointMasses(Task):
     rules: ClassVar[tuple[str, ...]] = ("augmented",)
 
     def __post_init__(self) -> None:
-        points = _validate.array("points", self.points, 2)
+        points = validation.array("points", self.points, 2)
         if points.size == 0:
             raise InvalidInputError("points are empty; expected at least one point in each of two classes")
         labels = _labels("labels", self.labels, len(points))
@@ -104,7 +104,7 @@ class PointMasses(Task):
         if (self.test_points is None) != (self.test_labels is None):
             raise InvalidInputError("test_points and test_labels go together; give both or neither")
         if self.test_points is not None:
-            test_points = _validate.points(_validate.array("test_points", self.test_points, 2), self.dim)
+            test_points = validation.points(validation.array("test_points", self.test_points, 2), self.dim)
             test_labels = _labels("test_labels", self.test_labels, len(test_points))
             if test_labels.max() >= classes.size:
                 raise InvalidInputError(f"test_labels hold {test_labels.max()}, a class without training points")
@@ -133,7 +133,7 @@ class PointMasses(Task):
         from sklearn.datasets import load_digits
 
         images, labels = load_digits(return_X_y=True)
-        share = _validate.probability("test_share", test_share)
+        share = validation.probability("test_share", test_share)
         order = np.random.default_rng(seed).permutation(len(labels))
         cut = round(len(labels) * (1 - share))
         train, test = order[:cut], order[cut:]
@@ -156,7 +156,7 @@ class PointMasses(Task):
 
     def augmented_rule(self, train_sigma: float) -> KernelRule:
         """The Bayes rule of the noised data set."""
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        alpha = validation.nonnegative("train_sigma", train_sigma)
         return KernelRule(self.points, self.labels, self.num_classes, alpha)
 
     def __str__(self) -> str:

@@ -9,22 +9,28 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import _validate
-from noiseaug._noncentral import log_norm_density, log_sphere_density, log_sphere_ratio, norm_log_tails
-from noiseaug._numerics import FloatArray, bracketed_roots, panel_nodes
+from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.laws import AtomLaw, ChiLaw, Law, ShellLaw
-from noiseaug.regions import Ball
-from noiseaug.regions._base import ProfileRegion
-from noiseaug.tasks._base import ProfileTask
+from noiseaug.numerics import (
+    bracketed_roots,
+    log_norm_density,
+    log_sphere_density,
+    log_sphere_ratio,
+    norm_log_tails,
+    panel_nodes,
+)
+from noiseaug.regions import Ball, ProfileRegion
+from noiseaug.tasks.base import ProfileTask
+from noiseaug.tasks.laws import AtomLaw, ChiLaw, Law, ShellLaw
+from noiseaug.validation import FloatArray
 
 __all__ = ["ConcentricGaussians", "ConcentricSpheres", "IsolatedBall"]
 
 
 def _check_radial(task: ProfileTask, inner: str, outer: str) -> None:
     """Checks and normalises dim, prior and two ordered lengths of a radial task."""
-    object.__setattr__(task, "dim", _validate.integer("dim", task.dim))
-    small, large = (_validate.positive(name, getattr(task, name)) for name in (inner, outer))
+    object.__setattr__(task, "dim", validation.integer("dim", task.dim))
+    small, large = (validation.positive(name, getattr(task, name)) for name in (inner, outer))
     if small >= large:
         raise InvalidInputError(f"{inner} is {small:g} and {outer} is {large:g}; expected {inner} < {outer}")
     object.__setattr__(task, inner, small)
@@ -37,7 +43,7 @@ def _require_ball(region: ProfileRegion, dim: int) -> None:
 
 
 def _norms(x: ArrayLike, dim: int) -> FloatArray:
-    return np.linalg.norm(_validate.points(x, dim), axis=1)
+    return np.linalg.norm(validation.points(x, dim), axis=1)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class ConcentricGaussians(ProfileTask):
 
     def __post_init__(self) -> None:
         _check_radial(self, "std_1", "std_0")
-        object.__setattr__(self, "prior", _validate.probability("prior", self.prior))
+        object.__setattr__(self, "prior", validation.probability("prior", self.prior))
 
     def _std(self, label: int) -> float:
         return self.std_1 if label else self.std_0
@@ -81,11 +87,11 @@ class ConcentricGaussians(ProfileTask):
         return float(0.5 * self.dim * np.log1p(gap / inner) + special.logit(self.prior)), 0.5 * gap / (inner * outer)
 
     def augmented_region(self, train_sigma: float) -> Ball:
-        level, slope = self._curve(_validate.nonnegative("train_sigma", train_sigma))
+        level, slope = self._curve(validation.nonnegative("train_sigma", train_sigma))
         return Ball(self.dim, np.sqrt(max(level, 0.0) / slope))
 
     def convolved_region(self, train_sigma: float) -> Ball:
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        alpha = validation.nonnegative("train_sigma", train_sigma)
         bayes = self.augmented_region(0.0)
         if alpha == 0 or bayes.radius == 0:
             # h < ½ everywhere stays so under averaging
@@ -104,7 +110,7 @@ class ConcentricGaussians(ProfileTask):
         return Ball(self.dim, float(bracketed_roots(excess, 0.0, high)[0]), proven=False)
 
     def noised(self, sigma: float) -> ConcentricGaussians:
-        sigma = _validate.nonnegative("sigma", sigma)
+        sigma = validation.nonnegative("sigma", sigma)
         return ConcentricGaussians(self.dim, np.hypot(self.std_1, sigma), np.hypot(self.std_0, sigma), self.prior)
 
     def law(self, label: int, region: ProfileRegion) -> Law:
@@ -150,7 +156,7 @@ class ConcentricSpheres(ProfileTask):
 
     def __post_init__(self) -> None:
         _check_radial(self, "radius_1", "radius_0")
-        object.__setattr__(self, "prior", _validate.probability("prior", self.prior))
+        object.__setattr__(self, "prior", validation.probability("prior", self.prior))
 
     def _radius(self, label: int) -> float:
         return self.radius_1 if label else self.radius_0
@@ -169,7 +175,7 @@ class ConcentricSpheres(ProfileTask):
         return log_sphere_density(self.dim, radius, norms, noise_sigma)
 
     def augmented_region(self, train_sigma: float) -> Ball:
-        alpha = _validate.nonnegative("train_sigma", train_sigma)
+        alpha = validation.nonnegative("train_sigma", train_sigma)
         if alpha == 0:
             return Ball(self.dim, 0.5 * (self.radius_1 + self.radius_0))
         shift = special.logit(self.prior)
@@ -211,7 +217,7 @@ class IsolatedBall(ProfileTask):
     rules: ClassVar[tuple[str, ...]] = ("augmented", "convolved")
 
     def __post_init__(self) -> None:
-        dim, radius = _validate.integer("dim", self.dim), _validate.positive("radius", self.radius)
+        dim, radius = validation.integer("dim", self.dim), validation.positive("radius", self.radius)
         object.__setattr__(self, "window", radius * 2 ** (1 / dim) if self.window is None else self.window)
         _check_radial(self, "radius", "window")
 

@@ -15,7 +15,7 @@ from noiseaug.synthetic.presets import (
     rules,
     spheres,
 )
-from noiseaug.synthetic.presets._preset import Preset
+from noiseaug.synthetic.presets.preset import Preset
 
 __all__ = ["DEFAULT", "PRESETS", "Preset", "find"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from noiseaug import plotting
 from noiseaug.errors import InvalidInputError
 from noiseaug.synthetic.benefit import summary
-from noiseaug.synthetic.presets._preset import Preset
+from noiseaug.synthetic.presets.preset import Preset
 from noiseaug.synthetic.study import Study
 
 if TYPE_CHECKING:

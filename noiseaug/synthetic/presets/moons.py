@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from noiseaug import plotting
 from noiseaug.sweeps import Grid
 from noiseaug.synthetic.benefit import summary
-from noiseaug.synthetic.presets._preset import Preset, levels
+from noiseaug.synthetic.presets.preset import Preset, levels
 from noiseaug.synthetic.study import Part, Study
 
 if TYPE_CHECKING:

@@ -1,0 +1,102 @@
+"""Certificates that look once, after all votes: Cohen et al. 2019 and T-CERTIFY (Feng et al. 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy import special
+
+from noiseaug import validation
+from noiseaug.certificates.base import ROUND_DOWN, Certificate, Decision, Run, certified_radius
+from noiseaug.confidence import binomial_lower, binomial_upper
+
+__all__ = ["Cohen", "TCertify", "TCertifyPostHoc"]
+
+
+@dataclass(frozen=True)
+class Cohen(Certificate):
+    """One look after n votes and one Clopper–Pearson bound (Cohen et al. 2019, CERTIFY)."""
+
+    name: ClassVar[str] = "cohen"
+    adaptive: ClassVar[bool] = False
+
+    def looks(self, run: Run) -> tuple[int, ...]:
+        return (run.n,)
+
+    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        lower = float(binomial_lower(counts[-1, top], run.n, run.failure_prob))
+        return Decision(lower > 0.5, certified_radius(run, lower), True)
+
+
+def two_sided_radius(run: Run, top: int, counts: np.ndarray, weight: float) -> float:
+    """(β/2)(Φ⁻¹(p_A) − Φ⁻¹(p_B)) with the share ``weight`` of the level for p_A, the rest for the K−1 other classes."""
+    votes = int(counts.sum())
+    lower = float(binomial_lower(counts[top], votes, weight * run.failure_prob))
+    others = np.delete(counts, top)
+    level = (1 - weight) * run.failure_prob / (run.num_classes - 1)
+    # the bound grows with the count, so the largest count has the largest bound
+    upper = min(float(binomial_upper(others.max(), votes, level)), 1 - lower)
+    if lower <= upper or lower == 0:
+        return 0.0
+    gap = -special.ndtri(1 - lower) - special.ndtri(upper) if upper > 0 else np.inf
+    return float(max(0.5 * run.smooth_sigma * gap * ROUND_DOWN, 0.0))
+
+
+@dataclass(frozen=True)
+class TCertify(Certificate):
+    """Bounds for the top class and for the runners-up, the level split between them as the selection sample suggests.
+
+    T-CERTIFY of Feng et al. 2020, made sound: the split is chosen before the votes that it is used on are drawn, and
+    each of the K−1 other classes pays its part.
+
+    Attributes:
+        weights: shares of the level for the top class to choose from.
+    """
+
+    weights: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    name: ClassVar[str] = "t-certify"
+    adaptive: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(validation.probability("weights", w) for w in self.weights))
+
+    def looks(self, run: Run) -> tuple[int, ...]:
+        return (run.n,)
+
+    def weight(self, run: Run, top: int, selection: np.ndarray) -> float:
+        """The split with the largest radius if the n votes fell as the selection sample did."""
+        shares = (np.asarray(selection) + 0.5) / (np.sum(selection) + 0.5 * run.num_classes)
+        expected = np.floor(shares * run.n)
+        expected[top] += run.n - expected.sum()
+        radii = [two_sided_radius(run, top, expected, weight) for weight in self.weights]
+        # of equal radii the largest weight, which is closest to Cohen's bound
+        return max(zip(radii, self.weights, strict=True))[1]
+
+    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        radius = two_sided_radius(run, top, counts[-1], self.weight(run, top, selection))
+        return Decision(radius > 0, radius, True)
+
+
+@dataclass(frozen=True)
+class TCertifyPostHoc(Certificate):
+    """Feng et al.'s own T-CERTIFY: the best split *on the votes themselves*.
+
+    Not covered by a union bound, so the failure probability may be exceeded; the tests tabulate by how much. For
+    comparison with published numbers, not for certificates that must hold.
+    """
+
+    weights: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    name: ClassVar[str] = "t-certify-post-hoc"
+    adaptive: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(validation.probability("weights", w) for w in self.weights))
+
+    def looks(self, run: Run) -> tuple[int, ...]:
+        return (run.n,)
+
+    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        radius = max(two_sided_radius(run, top, counts[-1], weight) for weight in self.weights)
+        return Decision(radius > 0, radius, True)

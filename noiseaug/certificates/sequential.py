@@ -1,0 +1,200 @@
+"""Certificates that look several times and may stop early: several looks, full radius, one radius."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from scipy import special
+
+from noiseaug import validation
+from noiseaug.certificates.base import STANDARD_LOOKS, Certificate, Decision, Run, certified_radius, largest_radius
+from noiseaug.confidence import binomial_lower, binomial_upper, log_wealth
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["ConfidenceSequence", "FullRadius", "MultiLook"]
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """Looks of a rule that splits its level over them in advance."""
+
+    looks: tuple[int, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def of(cls, looks: tuple[int, ...], shares: tuple[float, ...], n: int) -> _Schedule:
+        """The looks below n, and one at n that gets the shares of all later ones."""
+        kept = [(look, share) for look, share in zip(looks, shares, strict=True) if look < n]
+        rest = 1.0 - sum(share for _, share in kept)
+        return cls((*(look for look, _ in kept), n), (*(share for _, share in kept), rest))
+
+
+def _check_schedule(looks: tuple[int, ...], shares: tuple[float, ...]) -> None:
+    if len(looks) != len(shares) or not looks or any(a >= b for a, b in itertools.pairwise(looks)):
+        raise InvalidInputError("looks must increase and have one share of the level each")
+    if any(share <= 0 for share in shares) or abs(sum(shares) - 1) > 1e-9 or looks[0] < 1:
+        raise InvalidInputError("shares of the level must be above 0 and sum to 1, looks must be at least 1")
+
+
+_SHARES = (0.02, 0.03, 0.05, 0.1, 0.8)
+_FUTILITY = 1e-3  # chance, at each look, of giving up on a target that the class probability just reaches
+
+
+@dataclass(frozen=True)
+class MultiLook(Certificate):
+    """Looks at a few fixed numbers of votes; stops as soon as the largest target radius is certified, or out of reach.
+
+    Each look has its share of the level, so all bounds hold together. Giving up is free: it certifies nothing more.
+
+    Attributes:
+        radii: target ℓ₂ radii, in input units.
+        votes: numbers of votes at which it looks.
+        shares: shares of the failure probability, summing to 1.
+    """
+
+    radii: tuple[float, ...]
+    votes: tuple[int, ...] = STANDARD_LOOKS
+    shares: tuple[float, ...] = _SHARES
+    name: ClassVar[str] = "multi-look"
+
+    def __post_init__(self) -> None:
+        radii = tuple(sorted(validation.nonnegative("radii", radius) for radius in self.radii))
+        if not radii:
+            raise InvalidInputError("radii are empty; multi-look needs at least one target radius")
+        object.__setattr__(self, "radii", radii)
+        _check_schedule(self.votes, self.shares)
+
+    def looks(self, run: Run) -> tuple[int, ...]:
+        return _Schedule.of(self.votes, self.shares, run.n).looks
+
+    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        schedule = _Schedule.of(self.votes, self.shares, run.n)
+        lower = max(_bounds(run, schedule, tuple(int(k) for k in counts[:, top])))
+        best, majority = certified_radius(run, lower), lower > 0.5
+        open_targets = [radius for radius in self.radii if radius > best or not majority]
+        used = schedule.looks[len(counts) - 1]
+        if not open_targets or used == run.n:
+            return Decision(majority, best, True)
+        hope = float(binomial_upper(counts[-1, top], used, _FUTILITY))
+        return Decision(majority, best, hope < float(special.ndtr(open_targets[0] / run.smooth_sigma)))
+
+    def check(self, run: Run) -> None:
+        super().check(run)
+        most = largest_radius(run)
+        if self.radii[0] > most:
+            raise InvalidInputError(
+                f"radii start at {self.radii[0]:g}; {run.n} votes at failure_prob {run.failure_prob:g} reach {most:.4g}"
+            )
+
+
+@lru_cache(maxsize=1 << 14)
+def _one_bound(successes: int, votes: int, level: float) -> float:
+    return float(binomial_lower(successes, votes, level))
+
+
+def _bounds(run: Run, schedule: _Schedule, successes: tuple[int, ...]) -> list[float]:
+    """Lower bounds of the class probability at the looks so far, valid together."""
+    looks = zip(successes, schedule.looks, schedule.shares, strict=False)
+    return [_one_bound(k, votes, share * run.failure_prob) for k, votes, share in looks]
+
+
+@dataclass(frozen=True)
+class FullRadius(Certificate):
+    """The full radius, stopping when the votes that are left can hardly raise it.
+
+    Attributes:
+        tolerance: stop when the radius to be gained is below this, in units of β.
+        votes: numbers of votes at which it looks.
+        shares: shares of the failure probability, summing to 1.
+    """
+
+    tolerance: float = 0.05
+    votes: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000)
+    shares: tuple[float, ...] = (0.1, 0.1, 0.1, 0.2, 0.5)
+    name: ClassVar[str] = "full-radius"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", validation.positive("tolerance", self.tolerance))
+        _check_schedule(self.votes, self.shares)
+
+    def looks(self, run: Run) -> tuple[int, ...]:
+        return _Schedule.of(self.votes, self.shares, run.n).looks
+
+    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        schedule = _Schedule.of(self.votes, self.shares, run.n)
+        lower = max(_bounds(run, schedule, tuple(int(k) for k in counts[:, top])))
+        best, used = certified_radius(run, lower), schedule.looks[len(counts) - 1]
+        if used == run.n:
+            return Decision(lower > 0.5, best, True)
+        # were the class as likely as the votes so far allow at 95%, what would all n votes certify?
+        hope = float(binomial_upper(counts[-1, top], used, 0.05))
+        reachable = certified_radius(run, _one_bound(int(hope * run.n), run.n, schedule.shares[-1] * run.failure_prob))
+        return Decision(lower > 0.5, best, reachable - best < self.tolerance * run.smooth_sigma)
+
+
+@lru_cache(maxsize=32)
+def _sequence_looks(n: int) -> tuple[int, ...]:
+    """Every 10 votes, later every 2% more."""
+    looks, at = [], 0
+    while at < n:
+        at = min(max(at + 10, int(at * 1.02)), n)
+        looks.append(at)
+    return tuple(looks)
+
+
+@lru_cache(maxsize=256)
+def _sequence_needed(n: int, threshold: float, failure_prob: float) -> tuple[int, ...]:
+    """For each look the fewest votes for the class that certify the threshold; votes + 1 where none do."""
+    looks = np.array(_sequence_looks(n))
+    low, high = np.floor(looks * threshold).astype(np.int64), looks + 1
+    # above the threshold the wealth grows with the count
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        enough = log_wealth(np.minimum(middle, looks), looks, threshold) >= -np.log(failure_prob) + 1e-9
+        split = high - low > 1
+        low, high = np.where(split & ~enough, middle, low), np.where(split & enough, middle, high)
+    return tuple(int(k) for k in high)
+
+
+@dataclass(frozen=True)
+class ConfidenceSequence(Certificate):
+    """One radius, tested after every few votes by a bettor's wealth (``confidence.log_wealth``); valid at every look.
+
+    Attributes:
+        radius: the target ℓ₂ radius, in input units.
+    """
+
+    radius: float
+    name: ClassVar[str] = "confidence-sequence"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", validation.nonnegative("radius", self.radius))
+
+    def looks(self, run: Run) -> tuple[int, ...]:
+        return _sequence_looks(run.n)
+
+    def needed(self, run: Run) -> tuple[int, ...]:
+        """The fewest votes for the class that certify at each look."""
+        # a threshold rounded up asks for more
+        threshold = min(float(special.ndtr(self.radius / run.smooth_sigma)) * (1 + 1e-15), np.nextafter(1.0, 0.0))
+        return _sequence_needed(run.n, threshold, run.failure_prob)
+
+    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        at, successes = len(counts) - 1, int(counts[-1, top])
+        used = _sequence_looks(run.n)[at]
+        if successes >= self.needed(run)[at]:
+            return Decision(True, self.radius, True)
+        hope = float(binomial_upper(successes, used, _FUTILITY))
+        return Decision(False, 0.0, used == run.n or hope < float(special.ndtr(self.radius / run.smooth_sigma)))
+
+    def check(self, run: Run) -> None:
+        super().check(run)
+        if all(needed > look for needed, look in zip(self.needed(run), self.looks(run), strict=True)):
+            raise InvalidInputError(
+                f"radius is {self.radius:g}; {run.n} votes at failure_prob {run.failure_prob:g} reach less than "
+                f"{largest_radius(run):.4g}"
+            )

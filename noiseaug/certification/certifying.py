@@ -1,0 +1,342 @@
+"""Certification and prediction with a smoothed classifier, for any base classifier."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from noiseaug import validation
+from noiseaug.certificates import Certificate, Cohen, Decision, Run
+from noiseaug.certification.certifier import Certifier
+from noiseaug.confidence import majority_p_value
+from noiseaug.errors import InvalidInputError
+from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
+from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["certify", "predict", "recertify", "recertify_log"]
+
+
+def certify(
+    base: Any,
+    x: ArrayLike,
+    *,
+    smooth_sigma: float,
+    labels: ArrayLike | None = None,
+    n: int = 100_000,
+    n0: int = 100,
+    failure_prob: float = 1e-3,
+    certificate: Certificate | None = None,
+    noise: str = "gaussian",
+    num_classes: int | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    indices: Sequence[int] | None = None,
+    log: Path | str | None = None,
+    resume: bool = False,
+    description: dict[str, Any] | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Certifies inputs against ℓ₂ perturbations with a smoothed classifier (Cohen et al. 2019, CERTIFY).
+
+    Args:
+        base: a function from a batch of arrays to integer labels, a fitted scikit-learn classifier, a torch module, or
+            a base that brings a vote engine of its own (:class:`noiseaug.vision.engine.TorchBase`).
+        x: inputs, shape (m, …).
+        smooth_sigma: β > 0, in input units.
+        labels: true labels, shape (m,); without them correctness is unknown (label −1).
+        n: votes for an input at most.
+        n0: votes of the selection sample.
+        failure_prob: probability that a certificate is wrong, at most.
+        certificate: the rule; :class:`~noiseaug.certificates.Cohen` by default.
+        noise: ``"gaussian"``, or ``"discrete"`` for 8-bit inputs (docs/math.md 4.5).
+        num_classes: number of classes, where the classifier does not know it.
+        seed: votes for an input depend on it, the input's index, and the noise alone.
+        batch: noisy copies classified at a time; by default what suits the engine.
+        indices: indices of the inputs in their data set; 0 … m−1 by default.
+        log: file to which each finished input is appended.
+        resume: take up the log of an interrupted run.
+        description: what else to record of the run (data set, classifier, shard).
+        progress: show a bar on standard error.
+
+    Returns:
+        A frame with a row an input: index, label, prediction (−1: abstained), radius, correct, n, seconds, and the
+        counts of every class.
+
+    Raises:
+        InvalidInputError: for bad numbers, a classifier that returns no labels, or a log of another run.
+    """
+    certifier = _certifier(base, smooth_sigma, n, n0, failure_prob, certificate, noise, num_classes, seed, batch, x)
+    inputs, truth, places = _inputs(x, labels, indices, certifier.run.num_classes)
+    todo = list(range(len(inputs)))
+    if log is None:
+        return outcomes_frame(_outcomes(certifier, inputs, truth, places, todo, progress))
+    full = {**(description or {}), **describe(certifier, noise, seed, inputs[0])}
+    with RunLog.open(Path(log), full, resume=resume) as book:
+        todo = [i for i in todo if int(places[i]) not in book.finished]
+        for outcome in _outcomes(certifier, inputs, truth, places, todo, progress):
+            book.append(outcome)
+        return book.frame()
+
+
+def describe(certifier: Certifier, noise: str, seed: int, x: Any = None) -> dict[str, Any]:
+    """What determines the votes and the certificates, as plain values; with an input also how they are counted."""
+    run = certifier.run
+    return {
+        "smooth_sigma": run.smooth_sigma,
+        "noise": noise,
+        "seed": seed,
+        "n": run.n,
+        "n0": certifier.n0,
+        "failure_prob": run.failure_prob + certifier.noise_error,
+        "noise_error": certifier.noise_error,
+        "num_classes": run.num_classes,
+        "certificate": _rule(certifier.certificate),
+        **certifier.counter.description(x),
+    }
+
+
+def _rule(certificate: Certificate) -> dict[str, Any]:
+    """A rule as plain values."""
+    parameters = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(certificate).items()}
+    return {"name": certificate.name, **parameters}
+
+
+def _certifier(
+    base: Any,
+    smooth_sigma: float,
+    n: int,
+    n0: int,
+    failure_prob: float,
+    certificate: Certificate | None,
+    noise: str,
+    num_classes: int | None,
+    seed: int,
+    batch: int | None,
+    x: ArrayLike,
+) -> Certifier:
+    n0, model = validation.integer("n0", n0), make_noise(noise, smooth_sigma)
+    counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
+    dim = int(np.prod(np.shape(x)[1:]))
+    # what the noise is off by is paid from the failure probability
+    error = model.distribution_error(dim, validation.integer("n", n) + n0)
+    run = Run(smooth_sigma, n, _left(failure_prob, error), counter.num_classes)
+    return Certifier(counter, run, n0, certificate or Cohen(), error)
+
+
+def _left(failure_prob: float, error: float) -> float:
+    """The failure probability less what the noise's law is off by."""
+    level = validation.probability("failure_prob", failure_prob) - error
+    if level <= 0:
+        raise InvalidInputError(f"failure_prob is {failure_prob:g}, below the error {error:.2g} of the noise's law")
+    return level
+
+
+def _inputs(
+    x: ArrayLike, labels: ArrayLike | None, indices: Sequence[int] | None, num_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    inputs = np.asarray(x)
+    if inputs.ndim < 2 or len(inputs) == 0:
+        raise InvalidInputError(f"x has shape {inputs.shape}; expected (inputs, …) with at least one input")
+    places = np.arange(len(inputs)) if indices is None else np.asarray(indices)
+    truth = np.full(len(inputs), ABSTAIN) if labels is None else np.asarray(labels)
+    for name, values in (("labels", truth), ("indices", places)):
+        if values.shape != (len(inputs),) or not np.issubdtype(values.dtype, np.integer):
+            raise InvalidInputError(
+                f"{name} are {values.dtype} of shape {values.shape}; expected {len(inputs)} integers"
+            )
+    if labels is not None and not ((truth >= 0) & (truth < num_classes)).all():
+        raise InvalidInputError(f"labels run from {truth.min()} to {truth.max()}; expected 0 to {num_classes - 1}")
+    if len(set(places.tolist())) < len(places) or places.min() < 0:
+        raise InvalidInputError("indices repeat or are negative; expected one place in the data set for each input")
+    return inputs, truth, places
+
+
+def _outcomes(
+    certifier: Certifier,
+    inputs: np.ndarray,
+    truth: np.ndarray,
+    places: np.ndarray,
+    todo: list[int],
+    progress: bool,
+) -> Iterator[Outcome]:
+    from tqdm import tqdm
+
+    # a log file gets a line now and then, a terminal a bar that moves
+    every = 0.1 if sys.stderr.isatty() else 10.0
+    given = ((inputs[i], int(places[i]), int(truth[i])) for i in todo)
+    yield from tqdm(
+        certifier.outcomes(given),
+        total=len(todo),
+        desc="certify",
+        disable=not progress,
+        unit="input",
+        mininterval=every,
+    )
+
+
+def predict(
+    base: Any,
+    x: ArrayLike,
+    *,
+    smooth_sigma: float,
+    n: int = 1000,
+    failure_prob: float = 1e-3,
+    noise: str = "gaussian",
+    num_classes: int | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    indices: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """The smoothed classifier's classes, or abstention (Cohen et al. 2019, PREDICT).
+
+    An answer is the smoothed classifier's with probability at least 1 − failure_prob: the exact two-sided test of the
+    two largest counts at ½.
+
+    Args:
+        base: as in :func:`certify`.
+        x: inputs, shape (m, …).
+        smooth_sigma: β > 0, in input units.
+        n: votes for an input.
+        failure_prob: probability of a wrong class, at most.
+        noise: as in :func:`certify`.
+        num_classes: as in :func:`certify`.
+        seed: as in :func:`certify`.
+        batch: as in :func:`certify`.
+        indices: as in :func:`certify`.
+
+    Returns:
+        A frame with index, prediction (−1: abstained), p_value and counts.
+    """
+    import pandas as pd
+
+    model = make_noise(noise, smooth_sigma)
+    counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
+    inputs, _, places = _inputs(x, None, indices, counter.num_classes)
+    n = validation.integer("n", n)
+    error = model.distribution_error(int(np.prod(inputs.shape[1:])), n)
+    level = _left(failure_prob, error)
+    rows = []
+    for place, counts in _counted(counter, inputs, places, n):
+        first, second = np.sort(counts)[::-1][:2]
+        p_value = float(majority_p_value(first, second))
+        prediction = int(np.argmax(counts)) if p_value <= level else ABSTAIN
+        rows.append((int(place), prediction, p_value, tuple(int(k) for k in counts)))
+    return pd.DataFrame(rows, columns=["index", "prediction", "p_value", "counts"])
+
+
+def _counted(counter: Counter, inputs: np.ndarray, places: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Index and counts of each input, of as many at a time as fill a round of the counter."""
+    requests: list[tuple[Stream, int]] = []
+    first = 0
+    for last, place in enumerate(places):
+        requests.append((counter.stream(inputs[last], int(place), "estimation"), n))
+        if n * len(requests) >= round_votes(counter) or last == len(places) - 1:
+            counts = take_together(counter, requests)
+            yield from zip(places[first : last + 1].tolist(), counts, strict=True)
+            requests, first = [], last + 1
+
+
+def recertify(
+    frame: pd.DataFrame,
+    run: Run,
+    certificate: Certificate,
+) -> pd.DataFrame:
+    """Stored votes under another failure probability, rule or target radius, without a forward pass.
+
+    A rule may use the looks that were kept, in its own order, until it stops. Votes that an earlier rule stopped on
+    cannot be taken for a fixed number of votes: that would certify what merely looked good.
+
+    Args:
+        frame: from :func:`certify` or a log.
+        run: smoothing level and votes of the stored run, with the new failure probability.
+        certificate: the new rule.
+
+    Raises:
+        InvalidInputError: where the rule needs a look that was not kept.
+    """
+    certificate.check(run)
+    return outcomes_frame(_recertified(outcome, run, certificate) for outcome in _stored(frame))
+
+
+def _stored(frame: pd.DataFrame) -> Iterator[Outcome]:
+    names = ("index", "label", "prediction", "radius", "selection", "looks", "counts", "seconds")
+    missing = [name for name in names if name not in frame]
+    if missing:
+        raise InvalidInputError(f"the frame lacks {', '.join(missing)}; only logs with votes can be certified anew")
+    for row in frame[list(names)].to_dict("records"):
+        fields: dict[str, Any] = {str(name): value for name, value in row.items()}
+        yield Outcome(**fields)
+
+
+def _recertified(outcome: Outcome, run: Run, certificate: Certificate) -> Outcome:
+    place = {look: i for i, look in enumerate(outcome.looks)}
+    selection, counts = np.array(outcome.selection), np.array(outcome.counts)
+    top = int(np.argmax(selection))
+    seen: list[int] = []
+    decision = Decision(False, 0.0, False)
+    for look in certificate.looks(run):
+        if look not in place:
+            raise InvalidInputError(
+                f"{certificate.name} looks at {look} votes, but input {outcome.index} has counts at "
+                f"{', '.join(map(str, outcome.looks))}; certify it with more votes or choose another rule"
+            )
+        seen.append(place[look])
+        decision = certificate.decide(run, top, selection, counts[seen])
+        if decision.done:
+            break
+    last = seen[-1] + 1
+    return Outcome(
+        index=outcome.index,
+        label=outcome.label,
+        prediction=top if decision.certified else ABSTAIN,
+        radius=decision.radius,
+        selection=outcome.selection,
+        looks=outcome.looks[:last],
+        counts=outcome.counts[:last],
+        seconds=outcome.seconds,
+    )
+
+
+def recertify_log(
+    description: dict[str, Any],
+    frame: pd.DataFrame,
+    out: Path | str,
+    certificate: Certificate,
+    failure_prob: float | None = None,
+) -> pd.DataFrame:
+    """:func:`recertify` for a log: the run's levels from its description, the result into a new log.
+
+    Args:
+        description: of the stored run.
+        frame: its rows.
+        out: the new log; must not exist.
+        certificate: the new rule.
+        failure_prob: the new failure probability; the old one by default.
+
+    Raises:
+        InvalidInputError: where the log does not say what its votes were.
+    """
+    missing = [
+        key for key in ("smooth_sigma", "n", "failure_prob", "num_classes", "noise_error") if key not in description
+    ]
+    if missing:
+        raise InvalidInputError(
+            f"the log does not say {', '.join(missing)}; only noiseaug's own logs can be certified anew"
+        )
+    level = float(description["failure_prob"]) if failure_prob is None else failure_prob
+    left = _left(level, float(description["noise_error"]))
+    run = Run(description["smooth_sigma"], description["n"], left, description["num_classes"])
+    fresh = recertify(frame, run, certificate)
+    changed = {**description, "failure_prob": level, "certificate": _rule(certificate)}
+    with RunLog.open(Path(out), changed) as book:
+        for outcome in _stored(fresh):
+            book.append(outcome)
+    return fresh

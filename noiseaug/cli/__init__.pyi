@@ -1,0 +1,3 @@
+from .root import app, main
+
+__all__ = ["app", "main"]

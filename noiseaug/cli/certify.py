@@ -1,0 +1,391 @@
+"""``noiseaug certify``, ``predict``, ``recertify``, ``merge`` and ``report``; they parse, call and print."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noiseaug.cli.options import Compiled, Device, Normalisation, Root
+from noiseaug.errors import InvalidInputError
+from noiseaug.tables import levels as level_lists
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from noiseaug.certificates import Certificate
+    from noiseaug.vision.training import Workers
+
+__all__ = ["register"]
+
+_RADII = "0.25,0.5,0.75,1.0"
+_RULES = "cohen, t-certify, t-certify-post-hoc, multi-look, confidence-sequence or full-radius"
+
+Classifier = Annotated[
+    str,
+    typer.Option(
+        "--classifier",
+        help="Directory of a training run; a .safetensors or published .pth.tar checkpoint; logistic, forest or "
+        "neighbours (trained here); module:attribute (a function, estimator or torch module); or a .joblib file of "
+        "your own (loading one runs it).",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file with x, y (train_x, "
+        "train_y); by default what a training run learned from, else digits.",
+    ),
+]
+SmoothSigma = Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")]
+TrainSigma = Annotated[float, typer.Option("--train-sigma", help="Training noise α, for classifiers trained here.")]
+Copies = Annotated[int, typer.Option("--copies", help="Noisy copies of each training input.")]
+FailureProb = Annotated[float, typer.Option("--failure-prob", help="Probability that a certificate is wrong, at most.")]
+Rule = Annotated[str, typer.Option("--certificate", help=f"The rule: {_RULES}.")]
+Radius = Annotated[
+    list[float] | None,
+    typer.Option("--radius", help="Target radius of multi-look (repeatable) and confidence-sequence."),
+]
+Noise = Annotated[str, typer.Option("--noise", help="gaussian, or discrete for 8-bit inputs.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of training noise and votes.")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Noisy copies classified at a time.")]
+Every = Annotated[
+    int | None, typer.Option("--every", help="Every k-th input only; by default all of up to 1000, else some 100.")
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision", help="Of a network: float32, bfloat16, float16, on CUDA tf32; another base classifier each."
+    ),
+]
+Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]
+Radii = Annotated[str, typer.Option("--radii", help="Radii of the table, separated by commas.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the application."""
+    for command in (certify, predict, recertify, merge, report):
+        app.command()(command)
+
+
+def _certificate(name: str, radii: list[float] | None) -> Certificate:
+    from noiseaug.certificates import CERTIFICATES, ConfidenceSequence, MultiLook
+
+    if name not in CERTIFICATES:
+        raise InvalidInputError(f"certificate is {name!r}; expected {_RULES}")
+    rule = CERTIFICATES[name]
+    if rule is MultiLook:
+        return MultiLook(tuple(radii or ()))
+    if rule is ConfidenceSequence:
+        if radii is None or len(radii) != 1:
+            raise InvalidInputError("confidence-sequence tests one radius; give one --radius")
+        return ConfidenceSequence(radii[0])
+    if radii:
+        raise InvalidInputError(f"{name} has no target radius; leave out --radius")
+    return rule()
+
+
+_ALL_OF = 1000  # inputs; of larger sets some _SOME are taken
+_SOME = 100
+
+
+def _selection(data: Any, every: int | None, shard: str | None, *, told: bool = True) -> tuple[Any, int]:
+    """Indices of the inputs to certify, and every how many; ``told``: on standard error, where it was not asked for."""
+    import numpy as np
+
+    from noiseaug import validation
+
+    count = len(data.x)
+    if every is None:
+        every = 1 if count <= _ALL_OF else count // _SOME
+        if every > 1 and told:
+            print(f"every {every}th of {count} inputs; --every 1 takes all", file=sys.stderr)
+    indices = np.arange(count)[:: validation.integer("every", every)]
+    if shard is None:
+        return indices, every
+    number, total = level_lists.shard(shard)
+    return indices[number::total], every
+
+
+def certify(
+    smooth_sigma: SmoothSigma,
+    out: Annotated[Path, typer.Option("--out", help="Log of the run; each finished input is appended.")],
+    classifier: Classifier = "logistic",
+    data: Data = None,
+    train_sigma: TrainSigma = 0.0,
+    copies: Copies = 10,
+    n: Annotated[int, typer.Option("--n", help="Votes for an input at most.")] = 100_000,
+    n0: Annotated[int, typer.Option("--n0", help="Votes that pick the class.")] = 100,
+    failure_prob: FailureProb = 1e-3,
+    certificate: Rule = "cohen",
+    radius: Radius = None,
+    noise: Noise = "gaussian",
+    seed: Seed = 0,
+    batch: Batch = None,
+    every: Every = None,
+    shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts; merge joins them.")] = None,
+    classes: Classes = None,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    compiled: Compiled = False,
+    root: Root = None,
+    normalisation: Normalisation = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what an interrupted run has finished.")] = False,
+    tsv: Annotated[Path | None, typer.Option("--tsv", help="Write the log of Cohen et al.'s format too.")] = None,
+) -> None:
+    """Certify a classifier, input by input, into a log that carries the votes.
+
+    Under torchrun the inputs are shared out among its processes, whose hosts share the folder of --out.
+    """
+    from noiseaug import certification
+    from noiseaug.certificates import Run
+    from noiseaug.records import refuse_table, write_tsv
+    from noiseaug.records.shards import refuse_existing
+    from noiseaug.subjects import load_subject
+    from noiseaug.vision.training import workers
+
+    with workers(device) as team:
+        rule = _certificate(certificate, radius)
+        # what needs no training is looked at before it
+        rule.check(Run(smooth_sigma, n, failure_prob))
+        if team.count > 1 and shard is not None:
+            raise InvalidInputError("torchrun shares out the inputs itself; leave out --shard")
+        team.lead(lambda: refuse_table(tsv))
+        if not resume:
+            team.lead(lambda: refuse_existing(out, team.count))
+        with team.one_first():
+            subject = load_subject(
+                classifier,
+                data,
+                train_sigma=train_sigma,
+                copies=copies,
+                seed=seed,
+                device=team.device,
+                precision=precision,
+                root=root,
+                normalisation=normalisation,
+                compiled=compiled,
+            )
+        source = subject.data
+        indices, step = _selection(source, every, shard, told=team.leads)
+
+        def take_up(log: Path, places: list[int], part: str | None) -> pd.DataFrame:
+            return certification.certify(
+                subject.base,
+                source.x[places],
+                labels=source.y[places],
+                smooth_sigma=smooth_sigma,
+                n=n,
+                n0=n0,
+                failure_prob=failure_prob,
+                certificate=rule,
+                noise=noise,
+                num_classes=classes,
+                seed=seed,
+                batch=batch,
+                indices=places,
+                log=log,
+                resume=resume,
+                description={**subject.description, "every": step, "shard": part},
+                progress=team.leads,
+            )
+
+        frame = _certified(team, out, indices.tolist(), shard, take_up)
+        if team.leads:
+            if tsv is not None:
+                write_tsv(frame, tsv)
+            right = int(frame["correct"].sum())
+            print(f"{len(frame)} inputs, {right} right, {int((frame['prediction'] < 0).sum())} abstained: {out}")
+
+
+def _certified(
+    team: Workers, out: Path, indices: list[int], shard: str | None, take_up: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
+    """Certifies all inputs into one log, alone or each process its share; the leader's frame is that of all."""
+    from noiseaug.records import read_log
+    from noiseaug.records.shards import gather, prepare, shard_file, shard_files
+
+    finished = team.lead(lambda: prepare(out, indices, team.count, take_up))
+    if team.count == 1 or finished:
+        frame = team.lead(lambda: take_up(out, indices, shard))
+        for left in shard_files(out) if team.leads else ():
+            left.unlink()
+        return frame
+    mine = indices[team.rank :: team.count]
+    if mine:
+        take_up(shard_file(out, team.rank, team.count), mine, f"{team.rank}/{team.count}")
+    team.wait()
+
+    def gathered() -> pd.DataFrame:
+        gather(out, indices, team.count)
+        return read_log(out)[1]
+
+    return team.lead(gathered)
+
+
+def predict(
+    smooth_sigma: SmoothSigma,
+    classifier: Classifier = "logistic",
+    data: Data = None,
+    train_sigma: TrainSigma = 0.0,
+    copies: Copies = 10,
+    n: Annotated[int, typer.Option("--n", help="Votes for an input.")] = 1000,
+    failure_prob: FailureProb = 1e-3,
+    noise: Noise = "gaussian",
+    seed: Seed = 0,
+    batch: Batch = None,
+    every: Every = None,
+    classes: Classes = None,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    root: Root = None,
+    normalisation: Normalisation = None,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file instead of the screen.")] = None,
+) -> None:
+    """The smoothed classifier's classes, −1 where it abstains."""
+    from noiseaug import certification
+    from noiseaug.records import refuse_table
+    from noiseaug.runs import write_atomically
+    from noiseaug.subjects import load_subject
+
+    refuse_table(out)
+    subject = load_subject(
+        classifier,
+        data,
+        train_sigma=train_sigma,
+        copies=copies,
+        seed=seed,
+        device=device,
+        precision=precision,
+        root=root,
+        normalisation=normalisation,
+    )
+    source = subject.data
+    indices, _ = _selection(source, every, None)
+    frame = certification.predict(
+        subject.base,
+        source.x[indices],
+        smooth_sigma=smooth_sigma,
+        n=n,
+        failure_prob=failure_prob,
+        noise=noise,
+        num_classes=classes,
+        seed=seed,
+        batch=batch,
+        indices=indices.tolist(),
+    ).assign(label=source.y[indices])
+    text = frame[["index", "label", "prediction", "p_value"]].to_csv(index=False)
+    if out is None:
+        print(text, end="")
+    else:
+        write_atomically(out, text)
+
+
+def recertify(
+    log: Annotated[Path, typer.Argument(help="A log of noiseaug certify.")],
+    out: Annotated[Path, typer.Option("--out", help="The new log.")],
+    failure_prob: Annotated[float | None, typer.Option("--failure-prob", help="New failure probability.")] = None,
+    certificate: Rule = "cohen",
+    radius: Radius = None,
+) -> None:
+    """Stored votes under another failure probability, rule or radius; no forward pass."""
+    from noiseaug import certification
+    from noiseaug.records import read_log
+
+    description, frame = read_log(log)
+    rule = _certificate(certificate, radius)
+    certification.recertify_log(description, frame, out, rule, failure_prob)
+    print(f"{len(frame)} inputs: {out}")
+
+
+def merge(
+    logs: Annotated[list[Path], typer.Argument(help="Shards of one run.")],
+    out: Annotated[Path, typer.Option("--out", help="The whole run's log.")],
+) -> None:
+    """Join the shards of one run."""
+    from noiseaug.records import merge_logs
+
+    merge_logs(logs, out)
+    print(f"{len(logs)} shards: {out}")
+
+
+def report(
+    logs: Annotated[list[Path], typer.Argument(help="Logs of noiseaug certify, or of Cohen et al. and Salman et al.")],
+    radii: Radii = _RADII,
+    style: Annotated[str, typer.Option("--format", help="text, csv, markdown or latex.")] = "text",
+    plots: Annotated[Path | None, typer.Option("--plots", help="Directory for pictures.")] = None,
+    compare_at: Annotated[
+        float | None, typer.Option("--compare", help="Compare two runs on the same images at this radius.")
+    ] = None,
+) -> None:
+    """Certified accuracy by radius, ACR, abstentions; several runs side by side."""
+    from noiseaug.records import read_any
+    from noiseaug.report import compare, render, summarise
+
+    levels = _numbers(radii)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        runs = {name: read_any(path) for name, path in zip(_names(logs), logs, strict=True)}
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    print(render(summarise(runs, levels), style), end="")
+    if compare_at is not None:
+        if len(runs) != 2:
+            raise InvalidInputError(f"--compare needs two logs; {len(runs)} given")
+        (_, one), (_, other) = runs.values()
+        print()
+        print(render(compare(one, other, compare_at).frame(), style), end="")
+    if plots is not None:
+        for path in _draw(runs, plots):
+            print(f"written: {path}")
+
+
+def _names(logs: list[Path]) -> list[str]:
+    """File names, with directories where two are the same."""
+    stems = [path.name for path in logs]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in logs]
+    if len(set(names)) < len(names):
+        raise InvalidInputError("the same log is given twice")
+    return names
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"radii are {text!r}; expected numbers separated by commas") from None
+
+
+def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:
+    import numpy as np
+
+    from noiseaug.plotting import finish, new_figure, plot_certified_accuracy, plot_p_lower
+    from noiseaug.report import certified_accuracy, p_lower
+
+    folder.mkdir(parents=True, exist_ok=True)
+    top = max(float(frame["radius"].max()) for _, frame in runs.values())
+    radii = np.linspace(0, max(top, 0.1), 101)
+    figure, axes = new_figure()
+    plot_certified_accuracy(axes[0][0], {name: certified_accuracy(frame, radii) for name, (_, frame) in runs.items()})
+    written = [_save(finish(figure, "Certified accuracy (band: 95% over images)"), folder / "certified_accuracy.png")]
+    bounds = {}
+    for name, (description, frame) in runs.items():
+        if "counts" in frame and description.get("failure_prob"):
+            bounds[name] = p_lower(description, frame)
+    if bounds:
+        figure, axes = new_figure()
+        plot_p_lower(axes[0][0], bounds)
+        written.append(_save(finish(figure, "Lower bound of the top class's probability"), folder / "p_lower.png"))
+    return written
+
+
+def _save(figure: Any, path: Path) -> Path:
+    from noiseaug.runs import save_figure
+
+    save_figure(figure, path)
+    return path

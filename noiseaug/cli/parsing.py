@@ -1,0 +1,48 @@
+"""What the commands of this part read from their options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from noiseaug.errors import InvalidInputError
+from noiseaug.tables.levels import plain_value
+
+__all__ = ["need_step_schedule", "need_torch", "parameters"]
+
+
+def need_torch() -> None:
+    """One line where the extra is not installed.
+
+    Raises:
+        InvalidInputError: that line.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise InvalidInputError(f"{' and '.join(missing)} not installed; pip install 'noiseaug[vision]'")
+
+
+def need_step_schedule(schedule: str | None, step_epochs: int | None, step_factor: float | None) -> None:
+    """Raises InvalidInputError where a step is described that the schedule does not have."""
+    if schedule != "step" and (step_epochs is not None or step_factor is not None):
+        raise InvalidInputError("--step-epochs and --step-factor belong to --schedule step")
+
+
+def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
+    """``["copies=4", "attack=pgd"]`` as a dictionary; numbers become numbers.
+
+    Raises:
+        InvalidInputError: for a text without ``=``, and a name that is given twice.
+    """
+    found = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise InvalidInputError(f"--set is {setting!r}; expected name=value, as in --set copies=4")
+        key = name.strip().replace("-", "_")
+        if key in found:
+            raise InvalidInputError(f"--set gives {key} twice")
+        found[key] = plain_value(value.strip())
+    return found

@@ -1,0 +1,277 @@
+"""Logs of certification runs: append-only, taken up again after a kill, merged from shards; and the field's format.
+
+A log is a text file. Its first line says what run it belongs to, each further line is the :class:`Outcome` of one
+input as JSON. A line is written whole or, by a killed process, cut off; a cut-off last line is no outcome.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Sequence, Set
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import noiseaug
+from noiseaug.errors import InvalidInputError
+from noiseaug.records.logfile import START, header_line, parse, plain, read_all, read_closed, refuse_difference
+from noiseaug.records.outcome import Outcome, outcomes_frame
+from noiseaug.records.tsv import HEADER, read_tsv
+from noiseaug.runs.locks import open_locked
+from noiseaug.tables import floor_radius
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RunLog", "floor_radius", "merge_logs", "read_any", "read_log", "refuse_table"]
+
+_SYNC_SECONDS = 1.0  # of work that a power cut may cost; a killed process loses nothing
+
+
+class RunLog:
+    """The log of one run, open for more outcomes and held against other writers; a context manager.
+
+    Every outcome is in the file when :meth:`append` returns. A log to which nothing was appended is removed when it is
+    closed, if it was new.
+    """
+
+    def __init__(self, path: Path, handle: int, description: dict[str, Any]) -> None:
+        self.path = path
+        self.description = description
+        self._handle = handle
+        self._finished: set[int] = set()
+        self._size = 0
+        self._new = False
+        self._synced = time.monotonic()
+
+    @classmethod
+    def open(cls, path: Path | str, description: dict[str, Any], *, resume: bool = False) -> RunLog:
+        """Begins a log, or takes one up again.
+
+        Args:
+            path: the file; folders above it are created.
+            description: what the run is, as plain values that JSON can hold: data set, classifier, smooth_sigma, noise,
+                seed, n, n0, failure_prob, certificate, num_classes; shard is None or ``"i/k"`` with i from 0 to k−1.
+            resume: take up the log of an interrupted run. A last line that was cut off is removed.
+
+        Raises:
+            InvalidInputError: where the file exists and ``resume`` was not asked for, holds another run or no run, is
+                damaged, or is being written by another process. The file is then as it was.
+        """
+        path, stored = Path(path), plain(description)
+        if path.is_dir():
+            raise InvalidInputError(f"{path} is a directory; expected the file of a log")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = cls(path, open_locked(path), stored)
+        try:
+            log._take_up(resume)
+        except BaseException:
+            os.close(log._handle)
+            raise
+        return log
+
+    def _take_up(self, resume: bool) -> None:
+        content = read_all(self._handle)
+        if content and not resume:
+            raise InvalidInputError(f"{self.path} exists; resume the run that it holds, or choose another file")
+        found = parse(self.path, content)
+        if found.header is None:
+            self._new = not content
+            os.ftruncate(self._handle, 0)
+            self._write(header_line(self.description))
+            return
+        refuse_difference(self.path, found.header["description"], self.description)
+        if found.header["noiseaug"] != noiseaug.__version__:
+            raise InvalidInputError(
+                f"{self.path} was begun by noiseaug {found.header['noiseaug']}, this is {noiseaug.__version__}; "
+                "choose another file"
+            )
+        os.ftruncate(self._handle, found.size)
+        self._size, self._finished = found.size, set(found.outcomes)
+
+    @property
+    def finished(self) -> Set[int]:
+        """Indices of the inputs whose outcomes the log holds."""
+        return self._finished
+
+    def append(self, outcome: Outcome) -> None:
+        """Adds the outcome of one input.
+
+        Raises:
+            InvalidInputError: where the log has the input already, or its counts are of another number of classes.
+            OSError: where it could not be written; the log is then as before.
+        """
+        classes = self.description.get("num_classes")
+        if outcome.index in self._finished:
+            raise InvalidInputError(f"{self.path} has an outcome of input {outcome.index} already")
+        if classes is not None and len(outcome.selection) != classes:
+            raise InvalidInputError(
+                f"input {outcome.index} has counts of {len(outcome.selection)} classes; the run has {classes}"
+            )
+        self._write(outcome.line() + "\n")
+        self._finished.add(outcome.index)
+
+    def _write(self, line: str) -> None:
+        rest = memoryview(line.encode())
+        size = self._size + len(rest)
+        try:
+            while rest:
+                rest = rest[os.write(self._handle, rest) :]
+            self._size = size
+        except BaseException:
+            # half a line would spoil the next one
+            with suppress(OSError):
+                os.ftruncate(self._handle, self._size)
+            raise
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            os.fsync(self._handle)
+            self._synced = time.monotonic()
+
+    def frame(self) -> pd.DataFrame:
+        """Everything in the log, those of earlier processes too, as :func:`outcomes_frame`."""
+        return outcomes_frame(parse(self.path, self.path.read_bytes()).outcomes.values())
+
+    def close(self) -> None:
+        """Lets go of the file; more than once does no harm."""
+        if self._handle < 0:
+            return
+        handle, self._handle = self._handle, -1
+        try:
+            if self._new and not self._finished:
+                self.path.unlink(missing_ok=True)  # before the lock goes, so that nobody can have begun to use it
+            else:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_log(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The run's description and its outcomes so far, as :func:`outcomes_frame`; a live log may be read.
+
+    A last line that is cut off is left out with a warning; the file stays as it is.
+
+    Raises:
+        InvalidInputError: where the file is no log, or damaged; with the number of the line.
+    """
+    path = Path(path)
+    found = parse(path, path.read_bytes())
+    if found.header is None:
+        raise InvalidInputError(f"{path} holds no run: it ends in its first line")
+    if found.torn:
+        warnings.warn(f"{path}, line {found.lines + 1} is cut off and was left out", stacklevel=2)
+    return found.header["description"], outcomes_frame(found.outcomes.values())
+
+
+def read_any(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A log of noiseaug or one in the format of Cohen et al. 2019, whichever the file holds.
+
+    Returns:
+        The description, empty for the latter, and the frame as :func:`read_log` and :func:`read_tsv` give it.
+
+    Raises:
+        InvalidInputError: as they do, and where the file holds neither.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    if content.startswith(START):
+        return read_log(path)
+    first = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1000].split(b"\n")[0].split(b"\t")
+    if HEADER[0].encode() in first:
+        return {}, read_tsv(path)
+    raise InvalidInputError(
+        f"{path} is no log of a certification; expected one of noiseaug, or tab-separated {' '.join(HEADER)}"
+    )
+
+
+def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = False) -> None:
+    """Joins the shards of one run in a new log, sorted by index, which appears whole or not at all.
+
+    Args:
+        paths: logs whose descriptions differ in ``shard`` alone.
+        out: the new log; its shard is None.
+        partial: merge although shards are missing.
+
+    Raises:
+        InvalidInputError: for logs of different runs or versions, an input that two of them hold, a missing shard, a
+            log that is still being written, or where ``out`` exists.
+    """
+    # Imported here: this module is light, that one loads the whole analytic part.
+    from noiseaug.runs import write_atomically
+
+    out, sources = Path(out), [Path(path) for path in paths]
+    if not sources:
+        raise InvalidInputError("no logs to merge")
+    if out.exists():
+        raise InvalidInputError(f"{out} exists; choose another file")
+    found = [(path, read_closed(path)) for path in sources]
+    (first, reference), shards = found[0], []
+    for path, content in found:
+        for key in ("description", "noiseaug"):
+            refuse_difference(path, _unsharded(content.header[key]), _unsharded(reference.header[key]), first)
+        shards.append(content.header["description"].get("shard"))
+    missing = _missing_shards(shards)
+    if missing and not partial:
+        raise InvalidInputError(f"shard {', '.join(missing)} of the run is missing; give all, or ask for a part")
+    merged: dict[int, tuple[Path, Outcome]] = {}
+    for path, content in found:
+        for index, outcome in content.outcomes.items():
+            if index in merged:
+                _refuse_overlap(path, outcome, *merged[index])
+            merged[index] = path, outcome
+    description = {**reference.header["description"], "shard": None}
+    lines = [merged[index][1].line() + "\n" for index in sorted(merged)]
+    write_atomically(out, header_line(description) + "".join(lines))
+
+
+def _unsharded(value: Any) -> Any:
+    return {key: entry for key, entry in value.items() if key != "shard"} if isinstance(value, dict) else value
+
+
+def _missing_shards(shards: list[Any]) -> list[str]:
+    """The shards ``"i/k"``, 0 ≤ i < k, that are not there; those that contradict one another are refused."""
+    if all(shard is None for shard in shards):
+        return []
+    numbers, totals = set(), set()
+    for shard in shards:
+        number, _, total = str(shard).partition("/")
+        if not (number.isdecimal() and total.isdecimal() and int(number) < int(total)):
+            given = ", ".join("none" if entry is None else str(entry) for entry in shards)
+            raise InvalidInputError(f"the logs' shards are {given}; expected i/k with 0 ≤ i < k of one run")
+        numbers.add(int(number))
+        totals.add(int(total))
+    if len(totals) > 1:
+        raise InvalidInputError(f"the logs are of {' and '.join(map(str, sorted(totals)))} shards; expected one number")
+    count = totals.pop()
+    return [f"{number}/{count}" for number in range(count) if number not in numbers]
+
+
+def _refuse_overlap(path: Path, outcome: Outcome, other: Path, earlier: Outcome) -> None:
+    same = replace(outcome, seconds=earlier.seconds) == earlier
+    verdict = "with equal outcomes; leave one of the two logs out" if same else "with different outcomes"
+    raise InvalidInputError(f"{other} and {path} both hold input {outcome.index}, {verdict}")
+
+
+def refuse_table(path: Path | None) -> None:
+    """Refuses a table's file before the work: in a folder that is not there, or that holds the log of a run."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"no folder {path.parent} for {path.name}")
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a folder; expected a file")
+    if path.is_file():
+        with path.open("rb") as stream:
+            if stream.read(len(START)) == START:
+                raise InvalidInputError(f"{path} holds the log of a certification; choose another file")

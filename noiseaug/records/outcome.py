@@ -1,0 +1,143 @@
+"""What certifying one input leaves behind, as a value, as a line of a log, and as a row of a frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from operator import index as as_integer
+from typing import TYPE_CHECKING, Any
+
+from noiseaug.errors import InvalidInputError
+from noiseaug.tables import exact_decimal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ABSTAIN", "Outcome", "outcomes_frame"]
+
+ABSTAIN = -1
+"""The prediction where nothing was certified; as a label: unknown."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The votes on one input and what they certify.
+
+    Integers and arrays of NumPy are taken and turned into plain ones, so that equal outcomes compare and store equal.
+
+    Attributes:
+        index: position of the input in its data set.
+        label: true label; −1 where it is unknown.
+        prediction: certified class, or ``ABSTAIN``.
+        radius: certified ℓ₂ radius in input units, rounded down; 0 when abstaining.
+        selection: counts of every class among the n₀ selection votes, shape (num_classes,).
+        looks: numbers of estimation votes at which the counts were kept, increasing; the last is the votes used.
+        counts: cumulative counts of every class at each look, shape (looks, num_classes).
+        seconds: time that the input took.
+
+    Raises:
+        InvalidInputError: where the parts contradict one another.
+    """
+
+    index: int
+    label: int
+    prediction: int
+    radius: float
+    selection: tuple[int, ...]
+    looks: tuple[int, ...]
+    counts: tuple[tuple[int, ...], ...]
+    seconds: float
+
+    def __post_init__(self) -> None:
+        plain: dict[str, Any] = {name: as_integer(getattr(self, name)) for name in ("index", "label", "prediction")}
+        plain |= {name: float(getattr(self, name)) for name in ("radius", "seconds")}
+        plain |= {name: tuple(map(as_integer, getattr(self, name))) for name in ("selection", "looks")}
+        plain["counts"] = tuple(tuple(map(as_integer, row)) for row in self.counts)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        fault = self._fault()
+        if fault is not None:
+            raise InvalidInputError(f"input {self.index}: {fault}")
+
+    def _fault(self) -> str | None:
+        if self.index < 0 or self.label < ABSTAIN or self.prediction < ABSTAIN:
+            return f"label {self.label}, prediction {self.prediction}; expected an index ≥ 0 and classes ≥ −1"
+        for name, value in (("radius", self.radius), ("seconds", self.seconds)):
+            if not (math.isfinite(value) and value >= 0):
+                return f"{name} is {value}; expected a finite number of at least 0"
+        if self.prediction == ABSTAIN and self.radius != 0:
+            return f"radius is {self.radius} although the prediction abstains; expected 0"
+        if self.prediction >= len(self.selection):
+            return f"prediction {self.prediction} is none of the {len(self.selection)} classes"
+        return self._votes_fault()
+
+    def _votes_fault(self) -> str | None:
+        if len(self.looks) != len(self.counts):
+            return f"{len(self.looks)} looks but {len(self.counts)} rows of counts"
+        if min(self.selection, default=0) < 0:
+            return "a selection count is negative"
+        votes, before = 0, (0,) * len(self.selection)
+        for look, row in zip(self.looks, self.counts, strict=True):
+            if look <= votes:
+                return f"look {look} comes after {votes}; expected increasing numbers of votes"
+            if len(row) != len(before) or sum(row) != look or any(k < b for k, b in zip(row, before, strict=False)):
+                return f"the counts at {look} votes are no cumulative counts of {look} votes in {len(before)} classes"
+            votes, before = look, row
+        return None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the certified class is the true one; an abstention is not."""
+        return self.prediction == self.label and self.prediction != ABSTAIN
+
+    @property
+    def n(self) -> int:
+        """Estimation votes used."""
+        return self.looks[-1] if self.looks else 0
+
+    def line(self) -> str:
+        """One line of a log, without its end; the radius as a decimal that is at most the float and reads as it."""
+        entry = {field.name: getattr(self, field.name) for field in fields(self)}
+        text = json.dumps({**entry, "radius": "@"}, separators=(",", ":"), allow_nan=False)
+        return text.replace('"@"', exact_decimal(self.radius), 1)
+
+    @classmethod
+    def from_line(cls, text: str | bytes) -> Outcome:
+        """The outcome of a line.
+
+        Raises:
+            ValueError, TypeError: where the line is damaged.
+        """
+        entry = json.loads(text)
+        if not isinstance(entry, dict):
+            raise TypeError("not an object")
+        return cls(**entry)
+
+
+def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
+    """A row for each outcome, sorted by index.
+
+    Returns:
+        A frame with columns index, label, prediction, radius, correct, n (estimation votes used), seconds, and, as
+        tuples, selection, looks and counts; their meaning is that of :class:`Outcome`.
+    """
+    import pandas as pd
+
+    rows = sorted(outcomes, key=lambda outcome: outcome.index)
+    types = {
+        "index": "int64",
+        "label": "int64",
+        "prediction": "int64",
+        "radius": "float64",
+        "correct": "bool",
+        "n": "int64",
+        "seconds": "float64",
+        "selection": "object",
+        "looks": "object",
+        "counts": "object",
+    }
+    return pd.DataFrame(
+        {name: pd.Series([getattr(row, name) for row in rows], dtype=kind) for name, kind in types.items()}
+    )

@@ -1,0 +1,190 @@
+"""Half-spaces and balls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from noiseaug import validation
+from noiseaug.errors import InvalidInputError
+from noiseaug.numerics import bracketed_roots, norm_margin, norm_margin_slope
+from noiseaug.regions.base import ProfileRegion, Region, require_margins
+from noiseaug.validation import FloatArray
+
+__all__ = ["Ball", "HalfSpace"]
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSpace(ProfileRegion):
+    """{x : w·x ≥ b}, a fixed point of smoothing (docs/math.md 2.1).
+
+    Attributes:
+        normal: w, shape (dim,), not zero.
+        offset: b.
+    """
+
+    normal: FloatArray
+    offset: float
+    dim: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        normal = validation.array("normal", self.normal, 1)
+        if not normal.any():
+            raise InvalidInputError("normal is zero; a half-space needs a direction")
+        object.__setattr__(self, "normal", normal)
+        if np.isnan(float(self.offset)):
+            raise InvalidInputError("offset is NaN; expected a number")
+        object.__setattr__(self, "offset", float(self.offset))
+        object.__setattr__(self, "dim", normal.size)
+
+    def coordinate(self, x: ArrayLike) -> FloatArray:
+        """Signed distance to the hyperplane."""
+        return (validation.points(x, self.dim) @ self.normal - self.offset) / np.linalg.norm(self.normal)
+
+    def profile(self) -> FloatArray:
+        return np.array([[0.0, np.inf]])
+
+    def margin_at(self, coordinate: ArrayLike, sigma: float) -> FloatArray:
+        return np.asarray(coordinate, dtype=float) / sigma
+
+    def level_coordinates(self, sigma: float, margins: ArrayLike) -> FloatArray:
+        # the levels of a half-space are other half-spaces, each with a coordinate of its own
+        return np.append(sigma * require_margins(margins), 0.0)
+
+    def same_coordinate(self, other: Region) -> bool:
+        # the coordinate is measured from the boundary, so only equal half-spaces share it
+        return (
+            isinstance(other, HalfSpace) and np.array_equal(self.normal, other.normal) and self.offset == other.offset
+        )
+
+    def shifted(self, distance: float) -> Self:
+        """The half-space {signed distance ≥ ``distance``}."""
+        return type(self)(self.normal, self.offset + distance * float(np.linalg.norm(self.normal)))
+
+    def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
+        sigma = validation.nonnegative("sigma", sigma)
+        return [self.shifted(sigma * m) for m in require_margins(margins)]
+
+    def eroded(self, radius: float) -> Self:
+        return self.shifted(validation.nonnegative("radius", radius))
+
+    def complement(self) -> Self:
+        return type(self)(-self.normal, -self.offset)
+
+
+@dataclass(frozen=True)
+class Ball(ProfileRegion):
+    """{|x| ≤ radius} in R^dim, or with ``outside`` the rest of the space; closed under smoothing (docs/math.md 2.3).
+
+    Attributes:
+        dim: dimension.
+        radius: radius; 0 or less is the empty ball, ∞ the whole space.
+        outside: whether the region is what lies outside of the ball.
+        proven: False where the radius comes from a quadrature.
+    """
+
+    dim: int
+    radius: float
+    outside: bool = False
+    proven: bool = field(default=True, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", validation.integer("dim", self.dim))
+        radius = float(self.radius)
+        if np.isnan(radius):
+            raise InvalidInputError("radius is NaN; expected a number")
+        object.__setattr__(self, "radius", max(radius, 0.0))
+
+    def coordinate(self, x: ArrayLike) -> FloatArray:
+        """Distance from the origin."""
+        return np.linalg.norm(validation.points(x, self.dim), axis=1)
+
+    def profile(self) -> FloatArray:
+        if self.radius == 0:
+            return np.array([[0.0, np.inf]]) if self.outside else np.empty((0, 2))
+        if np.isinf(self.radius):
+            return np.empty((0, 2)) if self.outside else np.array([[0.0, np.inf]])
+        return np.array([[self.radius, np.inf]]) if self.outside else np.array([[0.0, self.radius]])
+
+    def _boundary(self) -> FloatArray:
+        return np.array([self.radius]) if 0 < self.radius < np.inf else np.empty(0)
+
+    def margin_at(self, coordinate: ArrayLike, sigma: float) -> FloatArray:
+        inside = norm_margin(self.dim, coordinate, self.radius, sigma)
+        return -inside if self.outside else inside
+
+    def same_coordinate(self, other: Region) -> bool:
+        return isinstance(other, Ball) and other.dim == self.dim
+
+    def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
+        sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)
+        if sigma == 0:
+            return [self for _ in levels]
+        distances = _level_distance(self.dim, self.radius, sigma, -levels if self.outside else levels)
+        return [type(self)(self.dim, t, self.outside, self.proven) for t in distances]
+
+    def eroded(self, radius: float) -> Self:
+        radius = validation.nonnegative("radius", radius)
+        if self.radius == 0 or np.isinf(self.radius):
+            return self
+        return type(self)(self.dim, self.radius + (radius if self.outside else -radius), self.outside, self.proven)
+
+    def complement(self) -> Self:
+        return type(self)(self.dim, self.radius, not self.outside, self.proven)
+
+
+def _level_distance(dim: int, radius: float, sigma: float, margins: FloatArray) -> FloatArray:
+    """The distances t at which the margin of the ball equals each level: 0 where even the centre is below it."""
+    if radius == 0:
+        return np.where(np.isneginf(margins), np.inf, 0.0)
+    if np.isinf(radius):
+        return np.where(np.isposinf(margins), 0.0, np.inf)
+    result = np.where(margins > 0, 0.0, np.inf)  # levels of ±∞
+    centre = float(norm_margin(dim, 0.0, radius, sigma))
+    todo = np.flatnonzero(np.isfinite(margins) & (margins < centre))
+    result[np.isfinite(margins) & (margins >= centre)] = 0.0
+    if todo.size == 0:
+        return result
+    level = margins[todo]
+    # σ·margin is 1-Lipschitz and the ball lies in a half-space, so the root lies between these two.
+    low, high = sigma * (centre - level), radius - sigma * level
+    high = np.maximum(high, low)
+    if dim == 1:
+        t = bracketed_roots(lambda t, m: norm_margin(1, t, radius, sigma) - m, low, high, args=(level,))
+    else:
+        t = _newton(dim, radius, sigma, level, low, high)
+    result[todo] = t
+    return result
+
+
+def _newton(dim: int, radius: float, sigma: float, level: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Newton's method on the margin, which is concave and nearly linear in t², kept inside its bracket."""
+    low, high = low.copy(), high.copy()
+    # |x+σZ|² is close to normal around |x|² + dσ², which gives a start that is good in any dimension
+    spread = radius**2 - (dim - 1) * sigma**2
+    width = sigma * np.sqrt(2 * dim * sigma**2 + 4 * max(spread, 0.0))
+    t = np.sqrt(np.maximum(spread - level * width, 0.0))
+    t = np.where((t > low) & (t < high), t, 0.5 * (low + high))
+    active = np.arange(t.size)
+    for _ in range(200):
+        margin, slope = norm_margin_slope(dim, t[active], radius, sigma)
+        gap = margin - level[active]
+        low[active] = np.where(gap >= 0, t[active], low[active])
+        high[active] = np.where(gap <= 0, t[active], high[active])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Newton in t², in which the margin has a slope at the centre too
+            squared = t[active] ** 2 - 2 * t[active] * gap / slope
+            step = np.sqrt(np.maximum(squared, 0.0))
+        # a step of this size is rounding of the margin, and may point out of the bracket
+        there = (gap == 0) | (np.abs(step - t[active]) <= 1e-13 * t[active])
+        inside = (step > low[active]) & (step < high[active])
+        step = np.where(inside, step, 0.5 * (low[active] + high[active]))
+        t[active] = np.where(there, t[active], step)
+        narrow = high[active] - low[active] <= 4e-15 * high[active]
+        active = active[~(there | narrow)]
+        if active.size == 0:
+            break
+    return t

@@ -1,0 +1,17 @@
+from .comparison import Comparison, certified, check_labelled, compare, earned_radii
+from .rendering import FORMATS, render
+from .summary import average_certified_radius, certified_accuracy, p_lower, summarise
+
+__all__ = [
+    "FORMATS",
+    "Comparison",
+    "average_certified_radius",
+    "certified",
+    "certified_accuracy",
+    "check_labelled",
+    "compare",
+    "earned_radii",
+    "p_lower",
+    "render",
+    "summarise",
+]

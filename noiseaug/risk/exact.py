@@ -1,0 +1,161 @@
+"""Closed forms: every quantity is a mass of regions, or an average of a function of the margin over a class law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from noiseaug import validation
+from noiseaug.errors import NoClosedFormError
+from noiseaug.estimates import Estimate
+from noiseaug.predictors import SmoothedRegion
+from noiseaug.regions import Region
+from noiseaug.risk.questions import Question, VoteBudget
+from noiseaug.tasks import BinaryTask, Task
+from noiseaug.validation import FloatArray
+
+__all__ = ["evaluate_exact", "finite_sample_curve"]
+
+_UNPROVEN = 1e-9  # masses of what a quadrature or an unresolved touching point may hide
+# Levels of the binomial tail at which its average is split into panels.
+_TAIL_LEVELS = np.array([1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 0.1, 0.3])
+
+
+def evaluate_exact(task: Task, predictor: object, asked: Sequence[Question], budget: VoteBudget) -> list[Estimate]:
+    """Answers in closed form or by quadrature.
+
+    Raises:
+        NoClosedFormError: where the task or its classifier has none.
+    """
+    if not isinstance(task, BinaryTask) or not isinstance(predictor, SmoothedRegion):
+        raise NoClosedFormError(f"{type(task).__name__} has no closed form; it has method 'sampled'")
+    certified = _certified_accuracies(task, predictor, asked)
+    return [
+        certified[question] if question in certified else _answer(task, predictor, question, budget)
+        for question in asked
+    ]
+
+
+def _weighted(task: BinaryTask, region_1: Sequence[Region | None], region_0: Sequence[Region | None]) -> FloatArray:
+    """π q₁(region_1) + (1 − π) q₀(region_0) for each pair; None is the empty region."""
+    total = np.zeros(len(region_1))
+    for label, share, regions in ((1, task.prior, region_1), (0, 1 - task.prior, region_0)):
+        there = [i for i, region in enumerate(regions) if region is not None]
+        if there:
+            total[there] += share * task.class_mass(label, [r for r in regions if r is not None])
+    return total
+
+
+def _certified_accuracies(
+    task: BinaryTask, predictor: SmoothedRegion, asked: Sequence[Question]
+) -> dict[Question, Estimate]:
+    """All certified accuracies at once, so that their level sets are searched together."""
+    wanted = [question for question in asked if question.quantity == "certified_accuracy"]
+    if not wanted:
+        return {}
+    region_1, region_0 = predictor.certified_regions(
+        [question.radius for question in wanted if question.radius is not None]
+    )
+    values = _weighted(task, region_1, region_0)
+    proven = all(region.proven for region in (*region_1, *region_0) if region is not None)
+    return {question: _closed(float(value), proven) for question, value in zip(wanted, values, strict=True)}
+
+
+def _closed(value: float, proven: bool) -> Estimate:
+    """A mass of regions; numeric where a boundary comes from a quadrature or was only touched."""
+    return Estimate.exact(value) if proven else Estimate.numeric(value, _UNPROVEN)
+
+
+def _answer(task: BinaryTask, predictor: SmoothedRegion, question: Question, budget: VoteBudget) -> Estimate:
+    decision = predictor.decision
+    proven = decision.proven
+    if question.quantity == "risk":
+        return _closed(float(_weighted(task, [decision.complement()], [decision])[0]), proven)
+    if question.quantity == "excess_risk":
+        # a difference of masses: what rounding leaves of it is known absolutely, not relatively
+        return Estimate.numeric(task.excess_mass(decision), 1e-15 if proven else _UNPROVEN)
+    if question.quantity == "disagreement":
+        return _closed(task.disagreement_mass(task.bayes_region(), decision), proven)
+    if question.quantity == "acr":
+        return _acr(task, predictor)
+    radius = question.radius
+    assert radius is not None
+    if question.quantity == "adversarial_accuracy":
+        return _closed(
+            float(_weighted(task, [decision.eroded(radius)], [decision.complement().eroded(radius)])[0]), proven
+        )
+    return _finite_sample(task, predictor, radius, budget)
+
+
+def _average(
+    task: BinaryTask, predictor: SmoothedRegion, function: Callable[[FloatArray], FloatArray], breakpoints: FloatArray
+) -> tuple[float, float]:
+    """E f(margin of the true class) and its error estimate."""
+    value = error = 0.0
+    for label, share, sign in ((1, task.prior, 1.0), (0, 1 - task.prior, -1.0)):
+
+        def signed(margin: FloatArray, sign: float = sign) -> FloatArray:
+            return function(sign * margin)
+
+        part, slack = task.expectation(label, predictor.base, predictor.smooth_sigma, signed, sign * breakpoints)
+        value, error = value + share * part, error + share * slack
+    return value, error
+
+
+def _acr(task: BinaryTask, predictor: SmoothedRegion) -> Estimate:
+    if predictor.smooth_sigma == 0:
+        return Estimate.exact(0.0)
+    closed = task.closed_acr(predictor.base)
+    if closed is not None:
+        return Estimate.exact(closed)
+    value, error = _average(task, predictor, lambda margin: np.maximum(margin, 0.0), np.zeros(1))
+    return Estimate.numeric(predictor.smooth_sigma * value, predictor.smooth_sigma * error, floor=0.0)
+
+
+def _finite_sample(task: BinaryTask, predictor: SmoothedRegion, radius: float, budget: VoteBudget) -> Estimate:
+    """E P(Bin(n, s_Y) ≥ k_min): the binomial tail averaged over the law of the margin."""
+    n, k = budget.votes, budget.needed(radius, predictor.smooth_sigma)
+    if k > n:
+        return Estimate.exact(0.0)
+    if predictor.smooth_sigma == 0:
+        return Estimate.exact(_weighted(task, [predictor.base], [predictor.base.complement()])[0])
+
+    def passes(margin: FloatArray) -> FloatArray:
+        return special.betaincc(n - k + 1, k, special.ndtr(-margin))
+
+    # margins at which the tail takes a range of levels; through 1 − p, which may be tiny
+    beyond = np.concatenate(
+        [special.betaincinv(n - k + 1, k, _TAIL_LEVELS), special.betainccinv(n - k + 1, k, _TAIL_LEVELS)]
+    )
+    breakpoints = -special.ndtri(np.clip(beyond, 1e-300, 1 - 1e-16))
+    value, error = _average(task, predictor, passes, np.unique(breakpoints))
+    return Estimate.numeric(value, error, floor=0.0, ceiling=1.0)
+
+
+def finite_sample_curve(
+    own_margins: ArrayLike, smooth_sigma: float, radii: ArrayLike, budget: VoteBudget | None = None
+) -> FloatArray:
+    """Certified accuracy that a run reports on average, for inputs whose vote probabilities are known.
+
+    The mean over inputs of P(Bin(n, Φ(margin)) ≥ k_min(r)) (docs/math.md 1.5); the class choice is left out.
+
+    Args:
+        own_margins: Φ⁻¹ of the probability of a vote for the true class, shape (inputs,).
+        smooth_sigma: β > 0, in input units.
+        radii: ℓ₂ radii, shape (k,).
+        budget: votes and failure probability of the run.
+
+    Returns:
+        Shape (k,).
+    """
+    run, level = budget or VoteBudget(), validation.positive("smooth_sigma", smooth_sigma)
+    wrong = special.ndtr(-validation.array("own_margins", own_margins, 1))
+    accuracies = []
+    for radius in validation.array("radii", radii, 1):
+        needed = run.needed(validation.nonnegative("radii", radius), level)
+        hits = special.betaincc(run.votes - needed + 1, needed, wrong) if needed <= run.votes else np.zeros(1)
+        accuracies.append(float(hits.mean()))
+    return np.array(accuracies)

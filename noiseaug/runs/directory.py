@@ -1,0 +1,183 @@
+"""A directory that belongs to one run: its description, its state, and the lock that keeps it to one process.
+
+``run.json`` says what the run is, from its first finished piece of work on. Nothing is written before that, so that a
+run which cannot begin leaves the directory as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import noiseaug
+from noiseaug.errors import InvalidInputError
+from noiseaug.runs.files import write_atomically
+from noiseaug.runs.locks import locked_directory
+
+__all__ = ["Difference", "RunDirectory", "difference", "read_record", "shown"]
+
+State = Literal["new", "unfinished", "complete"]
+
+
+class RunDirectory:
+    """A directory that belongs to one description.
+
+    Args:
+        path: the directory; created when it is claimed.
+        description: what the run is, as plain values that JSON can hold.
+        results: names of the files that the run writes besides its record.
+    """
+
+    def __init__(self, path: Path, description: Any, results: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self._description = json.loads(json.dumps(description))
+        self._results = results
+        self._started = time.time()
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "run.json"
+
+    def check(self, resume: bool) -> State:
+        """Whether the run may go into the directory, and what is there of it.
+
+        A complete run of the same description is ``"new"`` without ``resume``: it is computed again.
+
+        Raises:
+            InvalidInputError: where the directory holds something else, another description, or an unfinished run and
+                ``resume`` was not asked for.
+        """
+        record = read_record(self.path)
+        if record is None:
+            if self.path.exists() and not _is_empty(self.path):
+                raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
+            return "new"
+        found = difference(record.get("description"), self._description)
+        if found is not None:
+            raise InvalidInputError(
+                f"{self.path} holds a run of another description; choose another --out{_told(found)}"
+            )
+        if record.get("status") == "complete":
+            return "complete" if resume else "new"
+        if not resume:
+            raise InvalidInputError(f"{self.path} holds an unfinished run; add --resume, or choose another --out")
+        if _noiseaug_version(record) != noiseaug.__version__:
+            raise InvalidInputError(f"{self.path} was begun by another version of noiseaug; choose another --out")
+        return "unfinished"
+
+    @contextmanager
+    def held(self, resume: bool) -> Iterator[State]:
+        """Holds the directory against a second process; yields what is there of the run.
+
+        Raises:
+            InvalidInputError: as :meth:`check`, and where another process holds the directory.
+        """
+        created = not self.path.is_dir()
+        if created:
+            self.check(resume)
+            self.path.mkdir(parents=True)
+        try:
+            with locked_directory(self.path):
+                state = self.check(resume)
+                if state != "complete":
+                    self._sweep_up()
+                yield state
+        except BaseException:
+            if created:
+                with suppress(OSError):  # not empty: something was finished
+                    self.path.rmdir()
+            raise
+
+    def _sweep_up(self) -> None:
+        """Removes what a process left that was killed while it wrote a file."""
+        for name in (*self._results, self._record.name):
+            for stale in self.path.glob(f".{name}.*.part"):
+                stale.unlink(missing_ok=True)
+
+    def _write_record(self, status: str, **more: Any) -> None:
+        record = {
+            "status": status,
+            "description": self._description,
+            "versions": _versions(),
+            "platform": platform.platform(),
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            **more,
+        }
+        if status == "complete":
+            record.setdefault("seconds", round(time.time() - self._started, 3))
+        write_atomically(self._record, json.dumps(record, indent=2) + "\n")
+
+
+_ABSENT = object()
+
+Difference = tuple[str, Any, Any]
+
+
+def difference(stored: Any, wanted: Any, key: str = "") -> Difference | None:
+    """The first key in which two descriptions differ, dotted, with both values; None where they are equal."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in [*wanted, *(name for name in stored if name not in wanted)]:
+            inner = f"{key}.{name}" if key else name
+            found = difference(stored.get(name, _ABSENT), wanted.get(name, _ABSENT), inner)
+            if found is not None:
+                return found
+        return None
+    return None if stored == wanted else (key, stored, wanted)
+
+
+def shown(value: Any) -> str:
+    """A value of a description in a message."""
+    return "nothing" if value is _ABSENT else repr(value)
+
+
+def _told(found: Difference) -> str:
+    """The difference in brackets, where it is short."""
+    key, stored, wanted = found
+    text = f" (its {key} is {shown(stored)}, not {shown(wanted)})"
+    return text if key and len(text) < 200 else ""
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record of a run's directory, None where there is none.
+
+    Raises:
+        InvalidInputError: where ``run.json`` is no record.
+    """
+    file = path / "run.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InvalidInputError(f"{file} is not readable as JSON; choose another --out") from None
+    if not isinstance(record, dict):
+        raise InvalidInputError(f"{file} is not a run's record; choose another --out")
+    return record
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a directory holds nothing but what a killed process left."""
+    return path.is_dir() and all(entry.name.startswith(".") and entry.suffix == ".part" for entry in path.iterdir())
+
+
+def _noiseaug_version(record: dict[str, Any]) -> str | None:
+    versions = record.get("versions")
+    return versions.get("noiseaug") if isinstance(versions, dict) else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"noiseaug": noiseaug.__version__, "python": sys.version.split()[0]}
+    for name in ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "joblib", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,206 @@
+"""Classifiers by name, and each together with its data, for the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noiseaug.data import DataSource, load_data
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["BASES", "Subject", "load_classifier", "load_subject"]
+
+_CHECKPOINTS = (".safetensors", ".pth.tar", ".pth", ".pt")
+
+
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=5000)
+
+
+def _forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(100, random_state=0)
+
+
+def _neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return KNeighborsClassifier(5)
+
+
+BASES = {"logistic": _logistic, "forest": _forest, "neighbours": _neighbours}
+"""Classifiers that the command line trains by itself."""
+
+
+def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int, seed: int) -> Any:
+    """A classifier by name, ready to vote.
+
+    Args:
+        name: one of ``BASES`` (trained on the data's training inputs with noise ``train_sigma``), ``module:attribute``
+            (a function on batches, a fitted estimator or a torch module, imported from the current directory too), or a
+            ``.joblib`` file of a fitted estimator. Loading such a file runs what it says: open your own only.
+        data: where a named base is trained.
+        train_sigma: α, for named bases.
+        copies: noisy copies of each training input.
+        seed: seed of the training noise.
+
+    Raises:
+        InvalidInputError: for a name, module, attribute or file that is not there.
+    """
+    if name in BASES:
+        if data.train_x is None or data.train_y is None:
+            raise InvalidInputError(f"{data.name} has no train_x and train_y to train {name} on")
+        from noiseaug.certification import SmoothedClassifier
+
+        flat = data.train_x.reshape(len(data.train_x), -1)
+        if flat.dtype == np.uint8:  # as the vote engine takes 8-bit images
+            flat = np.divide(flat, 255, dtype=np.float32)
+        # the smoothing level plays no part in training
+        model = SmoothedClassifier(BASES[name](), train_sigma, 1.0, copies=copies, random_state=seed)
+        return model.fit(flat, data.train_y).base_
+    if train_sigma:
+        raise InvalidInputError(
+            f"train_sigma is {train_sigma:g}, but {name} comes trained; expected one of {', '.join(BASES)}"
+        )
+    if name.endswith(".joblib"):
+        if not Path(name).is_file():
+            raise InvalidInputError(f"no file {name}")
+        import joblib
+
+        try:
+            return joblib.load(name)
+        except Exception as error:  # whatever a file of another kind runs into
+            raise InvalidInputError(
+                f"{name} is not a readable .joblib file: {str(error) or type(error).__name__}"
+            ) from None
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise InvalidInputError(
+            f"classifier is {name!r}; expected {', '.join(BASES)}, a training run, a checkpoint, module:attribute or a "
+            ".joblib file"
+        )
+    sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise InvalidInputError(f"cannot import {module}: {error}") from None
+    except AttributeError:
+        raise InvalidInputError(f"{module} has no {attribute}") from None
+    finally:
+        sys.path.remove("")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is to be certified.
+
+    Attributes:
+        base: the classifier, ready to vote.
+        data: its inputs.
+        description: both of them for a log; weights by their content.
+    """
+
+    base: Any
+    data: DataSource
+    description: dict[str, Any]
+
+
+def load_subject(
+    classifier: str,
+    data: str | None = None,
+    *,
+    train_sigma: float = 0.0,
+    copies: int = 10,
+    seed: int = 0,
+    device: str = "cpu",
+    precision: str = "float32",
+    root: Path | None = None,
+    normalisation: str | None = None,
+    compiled: bool = False,
+) -> Subject:
+    """A classifier and its data by name.
+
+    Args:
+        classifier: as of :func:`load_classifier`; or the directory of a training run, a ``.safetensors`` file of one,
+            or a ``.pth.tar`` file of Cohen et al. or Salman et al.
+        data: as of :func:`load_data`; by default what a training run learned from, else ``digits``.
+        train_sigma: α, for named classifiers.
+        copies: noisy copies of each training input, for named classifiers.
+        seed: seed of their training noise.
+        device: where a network runs.
+        precision: in which it runs: ``float32``, ``bfloat16``, ``float16`` or, on a CUDA device, ``tf32``.
+        root: folder of image sets, where it is not the usual one.
+        normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+        compiled: whether a network goes through torch.compile, on a device that is no CPU.
+
+    Raises:
+        InvalidInputError: for names that are not there, or a network that is not for these data.
+    """
+    if classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS)):
+        if train_sigma:
+            raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")
+        return _network(classifier, data, device, precision, root, normalisation, compiled)
+    if device != "cpu" or precision != "float32" or normalisation is not None or compiled:
+        raise InvalidInputError(
+            f"{classifier} is no checkpoint of a network; leave out --device, --precision, --normalisation, --compiled"
+        )
+    source = load_data(data or "digits", root)
+    base = load_classifier(classifier, source, train_sigma, copies, seed)
+    told = {"data": source.name, "data_digest": _digest(source.x, source.y), "classifier": classifier}
+    if classifier.endswith(".joblib"):
+        told["content"] = hashlib.sha256(Path(classifier).read_bytes()).hexdigest()[:16]
+    return Subject(base, source, {**told, "train_sigma": train_sigma, "copies": copies})
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    """A hash of arrays, so that other data under the same name are another run."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}|{array.shape}|".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def _network(
+    classifier: str,
+    data: str | None,
+    device: str,
+    precision: str,
+    root: Path | None,
+    normalisation: str | None,
+    compiled: bool,
+) -> Subject:
+    """A trained network; its images are read as training reads them."""
+    from noiseaug.data import load_images
+    from noiseaug.vision.engine import load_network
+
+    base, metadata, told = load_network(Path(classifier), device, precision, normalisation, compiled)
+    name = data or metadata.get("data")
+    if name is None:
+        raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
+    images = load_images(name, "test", root=root)
+    source = DataSource(name, images.images, images.labels)
+    _refuse_mismatch(classifier, base, metadata, source)
+    return Subject(base, source, {"data": name, "data_digest": images.digest, **told})
+
+
+def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], source: DataSource) -> None:
+    """A network for other images, other classes, or trained on another named data set."""
+    own, given = metadata.get("data"), source.name
+    if own is not None and own != given and not given.endswith(".npz") and not own.endswith(".npz"):
+        raise InvalidInputError(f"{classifier} was trained on {own}, not on {given}; leave out --data")
+    if tuple(base.shape) != tuple(source.x.shape[1:]):
+        raise InvalidInputError(
+            f"{classifier} takes images of shape {tuple(base.shape)}; {given} has {tuple(source.x.shape[1:])}"
+        )
+    if source.y.max() >= base.num_classes:
+        raise InvalidInputError(f"{classifier} has {base.num_classes} classes; {given} has label {source.y.max()}")

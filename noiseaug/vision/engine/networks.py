@@ -1,0 +1,42 @@
+"""Trained networks as the vote engine takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from noiseaug.errors import InvalidInputError
+from noiseaug.vision.engine.counter import TorchBase
+from noiseaug.vision.models import load_checkpoint, weights_digest
+
+__all__ = ["load_network"]
+
+
+def load_network(
+    path: Path, device: str, precision: str, normalisation: str | None = None, compiled: bool = False
+) -> tuple[TorchBase, dict[str, Any], dict[str, Any]]:
+    """A network from the directory of a training run, or from a checkpoint.
+
+    Args:
+        path: the directory or file.
+        device: where it is to run.
+        precision: in which it is to run.
+        normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+        compiled: whether it goes through torch.compile, on a device that is no CPU.
+
+    Returns:
+        The network, ready to vote; what its checkpoint says of it; and what a log is to say of it: not where it lies
+        but what it is.
+
+    Raises:
+        InvalidInputError: for a file that is no checkpoint, or a device that is not there.
+    """
+    if normalisation not in (None, "standardised", "centred"):
+        raise InvalidInputError(f"normalisation is {normalisation!r}; expected standardised or centred")
+    model, metadata = load_checkpoint(path, normalisation=normalisation)  # type: ignore[arg-type]
+    told: dict[str, Any] = {"classifier": model.arch, "weights": weights_digest(model)[:16]}
+    told |= {key: metadata[key] for key in ("objective", "normalisation") if key in metadata}
+    classes = model.num_classes
+    base = TorchBase(model.float(), device=device, precision=precision, num_classes=classes, compiled=compiled)
+    model.to(base.device)  # for attacks, which need gradients
+    return base, metadata, told

@@ -1,0 +1,34 @@
+from .adapters import Predictor, as_predictor, checked_labels
+from .counting import (
+    ABSTAIN,
+    Counter,
+    NoisyRows,
+    Stream,
+    VoteCounter,
+    VoteStream,
+    make_counter,
+    noisy_rows,
+    round_votes,
+    take_together,
+)
+from .noise import DiscreteNoise, GaussianNoise, Noise, make_noise
+
+__all__ = [
+    "ABSTAIN",
+    "Counter",
+    "DiscreteNoise",
+    "GaussianNoise",
+    "Noise",
+    "NoisyRows",
+    "Predictor",
+    "Stream",
+    "VoteCounter",
+    "VoteStream",
+    "as_predictor",
+    "checked_labels",
+    "make_counter",
+    "make_noise",
+    "noisy_rows",
+    "round_votes",
+    "take_together",
+]

@@ -1,0 +1,366 @@
+"""Logs lose no outcome and count none twice, whatever happens to their writer; shards join."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import warnings
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import noiseaug
+from noiseaug.errors import InvalidInputError
+from noiseaug.records import ABSTAIN, Outcome, RunLog, logfile, merge_logs, outcomes_frame, read_log
+from noiseaug.runs import locks
+from tests.helpers.logs import RUN, outcome, write
+from tests.helpers.running import start
+
+
+def test_an_outcome_takes_numpy_and_keeps_plain_numbers():
+    counts = np.array([[1, 8, 1], [1, 60, 39]])
+    made = replace(outcome(0), index=np.int64(0), selection=np.array([1, 8, 1]), counts=counts, radius=np.float64(0.25))
+    assert made == outcome(0, radius=0.25)
+    assert made.counts == ((1, 8, 1), (1, 60, 39))
+    assert type(made.counts[0][0]) is int
+    assert (made.n, made.correct, outcome(1).correct) == (100, False, True)
+    # without a label an abstention is not correct
+    assert not outcome(0, prediction=ABSTAIN, label=-1, radius=0.0).correct
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"radius": float("nan")}, "radius is nan"),
+        ({"radius": -0.1}, "radius is -0.1"),
+        ({"prediction": ABSTAIN}, "although the prediction abstains"),
+        ({"prediction": 3}, "none of the 3 classes"),
+        ({"prediction": -2}, "expected an index"),
+        ({"seconds": float("inf")}, "seconds is inf"),
+        ({"looks": (10,)}, "1 looks but 2 rows"),
+        ({"looks": (100, 10), "counts": ((1, 60, 39), (1, 8, 1))}, "increasing"),
+        ({"counts": ((1, 8, 1), (1, 60, 38))}, "no cumulative counts of 100 votes"),
+        ({"counts": ((1, 8, 1), (0, 60, 40))}, "no cumulative counts"),
+        ({"counts": ((1, 9), (1, 99))}, "no cumulative counts"),
+        ({"selection": (-1, 8, 1)}, "negative"),
+    ],
+)
+def test_contradictions_are_refused(changes, fault):
+    with pytest.raises(InvalidInputError, match=rf"^input 0: .*{fault}"):
+        outcome(0, **changes)
+
+
+def test_a_log_keeps_everything(tmp_path):
+    with RunLog.open(tmp_path / "new" / "run.log", RUN) as log:
+        for index in (5, 2, 9):
+            log.append(outcome(index))
+        assert log.finished == {2, 5, 9}
+        frame = log.frame()
+    description, read = read_log(tmp_path / "new" / "run.log")
+    assert description == RUN
+    pd.testing.assert_frame_equal(read, frame)
+    pd.testing.assert_frame_equal(read, outcomes_frame(map(outcome, (2, 5, 9))))
+    assert list(read.columns) == [
+        *("index", "label", "prediction", "radius", "correct", "n", "seconds", "selection", "looks", "counts")
+    ]
+    assert read["correct"].tolist() == [False, False, False]
+    again = [Outcome(**row) for row in read.drop(columns=["correct", "n"]).to_dict("records")]
+    assert again == [outcome(2), outcome(5), outcome(9)]
+
+
+def test_the_file_states_no_radius_above_the_outcome(tmp_path):
+    path = write(tmp_path / "run.log", range(20))
+    for line in path.read_text().splitlines()[1:]:
+        entry = json.loads(line, parse_float=Fraction)
+        assert entry["radius"] <= Fraction(outcome(entry["index"]).radius)
+
+
+def test_empty_log(tmp_path):
+    with RunLog.open(tmp_path / "run.log", RUN) as log:
+        assert log.frame().empty
+        _, frame = read_log(tmp_path / "run.log")
+        assert frame.dtypes["radius"] == "float64"
+    # a run that could not begin leaves nothing
+    assert not (tmp_path / "run.log").exists()
+    # but what was there stays
+    (tmp_path / "run.log").write_text(logfile.header_line(RUN))
+    RunLog.open(tmp_path / "run.log", RUN, resume=True).close()
+    assert read_log(tmp_path / "run.log")[0] == RUN
+
+
+def test_cut_anywhere_a_log_is_taken_up_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # a thousand of them take their time
+    path = write(tmp_path / "run.log", [0, 1, 2])
+    whole = path.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        kept = max(sum(end <= size for end in ends) - 1, 0)
+        with RunLog.open(path, RUN, resume=True) as log:
+            assert log.finished == set(range(kept)), size
+            for index in range(kept, 3):
+                log.append(outcome(index))
+        assert path.read_bytes() == whole, size
+
+
+def test_reading_leaves_out_a_cut_off_line_and_says_so(tmp_path):
+    path = write(tmp_path / "run.log", [0, 1, 2])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])  # all but the line's end: not yet an outcome
+    with pytest.warns(UserWarning, match=r"run\.log, line 4 is cut off"):
+        _, frame = read_log(path)
+    assert frame["index"].tolist() == [0, 1]
+    assert path.read_bytes() == whole[:-1]
+    path.write_bytes(whole[:50])
+    with pytest.raises(InvalidInputError, match="ends in its first line"):
+        read_log(path)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from noiseaug.records import Outcome, RunLog
+K = 4000  # long lines, so that some are cut off
+counts = ((1,) * K,)
+with RunLog.open(Path(sys.argv[1]), {"num_classes": K, "seed": 3}, resume=True) as log:
+    for i in range(int(sys.argv[2])):
+        if i not in log.finished:
+            log.append(Outcome(i, 0, 0, 0.25, counts[0], (K,), counts, 0.0))
+            print(i, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_nothing(tmp_path):
+    path, script, total = tmp_path / "run.log", tmp_path / "writer.py", 150
+    script.write_text(WRITER)
+    promised: list[int] = []
+    for patience in (1, 12, 30):
+        with start(script, path, total) as writer:
+            for _ in range(patience):
+                promised.append(int(writer.stdout.readline()))
+            writer.send_signal(signal.SIGKILL)
+            # appended before the kill, though after the last line read
+            promised += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+            assert writer.wait() == -signal.SIGKILL
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert set(promised) <= set(read_log(path)[1]["index"])
+        with path.open("ab") as stream:
+            stream.write(b'{"index":149,"label":0,')  # as if killed in a line
+    assert len(promised) == len(set(promised)) >= 43
+    with start(script, path, total) as writer:
+        rest = [int(line) for line in writer.stdout]
+        assert writer.wait() == 0, writer.stderr.read()
+    assert not set(rest) & set(promised)
+    assert read_log(path)[1]["index"].tolist() == list(range(total))
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    path = tmp_path / "run.log"
+    with RunLog.open(path, RUN) as log:
+        log.append(outcome(0))
+        before = path.read_bytes()
+        for resume in (True, False):
+            with pytest.raises(InvalidInputError, match="another process is writing"):
+                RunLog.open(path, RUN, resume=resume)
+        with pytest.raises(InvalidInputError, match="another process is writing"):
+            merge_logs([path], tmp_path / "merged.log")
+        assert path.read_bytes() == before
+        assert len(read_log(path)[1]) == 1  # reading is free
+    RunLog.open(path, RUN, resume=True).close()
+
+
+def test_a_log_removed_between_opening_and_locking_is_not_written_to(tmp_path, monkeypatch):
+    path, lock = tmp_path / "run.log", locks.lock_file
+
+    def late(handle, where, *, shared):
+        monkeypatch.setattr(locks, "lock_file", lock)
+        path.unlink()  # another writer closes its empty log
+        lock(handle, where, shared=shared)
+
+    monkeypatch.setattr(locks, "lock_file", late)
+    write(path, [0])
+    assert len(read_log(path)[1]) == 1
+
+
+def test_a_write_that_fails_leaves_the_log_as_before(tmp_path, monkeypatch):
+    path, plain_write = tmp_path / "run.log", os.write
+
+    def full(handle, data):
+        if len(data) < 60:
+            raise OSError(28, "No space left on device")
+        return plain_write(handle, data[:-50])
+
+    with RunLog.open(path, RUN) as log:
+        log.append(outcome(0))
+        before = path.read_bytes()
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            log.append(outcome(1))
+        monkeypatch.undo()
+        assert path.read_bytes() == before
+        assert log.finished == {0}
+        log.append(outcome(1))
+    assert len(read_log(path)[1]) == 2
+
+
+def test_an_input_is_logged_once(tmp_path):
+    path = tmp_path / "run.log"
+    with RunLog.open(path, RUN) as log:
+        log.append(outcome(7))
+        with pytest.raises(InvalidInputError, match="input 7 already"):
+            log.append(outcome(7))
+    with RunLog.open(path, RUN, resume=True) as log, pytest.raises(InvalidInputError, match="input 7 already"):
+        log.append(outcome(7))
+    assert len(read_log(path)[1]) == 1
+    # nor does a file by another hand count it twice
+    path.write_bytes(path.read_bytes() + (outcome(7).line() + "\n").encode())
+    with pytest.raises(InvalidInputError, match="line 3: input 7 stands in an earlier line"):
+        read_log(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"seed": 2}, "its seed is 1, not 2"),
+        ({"shard": "1/2"}, "its shard is None, not '1/2'"),
+        ({"classifier": {"name": "linear", "depth": 2}}, r"its classifier\.depth is 1, not 2"),
+        ({"data": "mnist", "seed": 2}, "its data is 'digits', not 'mnist'"),
+        ({"extra": 1}, "its extra is nothing, not 1"),
+    ],
+)
+def test_another_description_is_refused(tmp_path, changes, complaint):
+    path = write(tmp_path / "run.log", [0])
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match=f"{complaint}; choose another file") as caught:
+        RunLog.open(path, {**RUN, **changes}, resume=True)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_what_is_there_is_not_overwritten(tmp_path, monkeypatch):
+    path = write(tmp_path / "run.log", [0])
+    other = tmp_path / "notes.txt"
+    torn = tmp_path / "torn.txt"
+    other.write_text("my notes\n")
+    torn.write_text('{"form')
+    before = {file: file.read_bytes() for file in (path, other, torn)}
+    for file in (path, other, torn):
+        with pytest.raises(InvalidInputError, match="exists; resume"):
+            RunLog.open(file, RUN)
+    with pytest.raises(InvalidInputError, match="is no log"):
+        RunLog.open(other, RUN, resume=True)
+    with pytest.raises(InvalidInputError, match="is a directory"):
+        RunLog.open(tmp_path, RUN)
+    monkeypatch.setattr(noiseaug, "__version__", "99.0")
+    with pytest.raises(InvalidInputError, match=r"begun by noiseaug .*, this is 99\.0"):
+        RunLog.open(path, RUN, resume=True)
+    assert before == {file: file.read_bytes() for file in before}
+    # half of something else is not taken for half a header
+    other.write_text('{"former": 1')
+    with pytest.raises(InvalidInputError, match="is no log"):
+        RunLog.open(other, RUN, resume=True)
+
+
+def test_descriptions_and_outcomes_that_do_not_fit(tmp_path):
+    for bad in ({"seed": np.int64(1)}, {"seed": float("nan")}, [1]):
+        with pytest.raises(InvalidInputError, match="the run's description"):
+            RunLog.open(tmp_path / "run.log", bad)
+    assert not (tmp_path / "run.log").exists()
+    with (
+        RunLog.open(tmp_path / "run.log", {**RUN, "num_classes": 4}) as log,
+        pytest.raises(InvalidInputError, match="3 classes; the run has 4"),
+    ):
+        log.append(outcome(0))
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"{}\n", "line 3 is damaged"),
+        (b"[1]\n", "line 3 is damaged"),
+        (b"\n", "line 3 is damaged"),
+        (b'{"index":1\n', "line 3 is damaged"),
+        (b"\xff\xfe\n", "line 3 is damaged"),
+        (outcome(1).line().replace("0.25", "NaN").encode() + b"\n", "line 3 is damaged: input 1: seconds is nan"),
+        (outcome(1).line().replace(":1,", ":1.5,", 1).encode() + b"\n", "line 3 is damaged"),
+        (logfile.header_line(RUN).encode(), "line 3: a second log begins"),
+    ],
+)
+def test_damage_is_reported_with_its_line(tmp_path, line, complaint):
+    path = write(tmp_path / "run.log", [0])
+    path.write_bytes(path.read_bytes() + line + outcome(2).line().encode() + b"\n")
+    before = path.read_bytes()
+    for use in (read_log, lambda file: RunLog.open(file, RUN, resume=True)):
+        with pytest.raises(InvalidInputError, match=complaint) as caught:
+            use(path)
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("header", ['{"format": "noiseaug certification log 2"}', logfile.START.decode() + '1", "x'])
+def test_bad_headers(tmp_path, header):
+    path = tmp_path / "run.log"
+    path.write_text(header + "\n")
+    with pytest.raises(InvalidInputError, match=r"line 1 is damaged"):
+        read_log(path)
+    path.write_text(logfile.header_line(RUN).replace("log 1", "log 2"))
+    with pytest.raises(InvalidInputError, match="reads 'noiseaug certification log 1'"):
+        read_log(path)
+
+
+def shards(tmp_path, count=3, size=9):
+    return [write(tmp_path / f"{i}.log", range(size)[i::count][::-1], shard=f"{i}/{count}") for i in range(count)]
+
+
+def test_shards_become_one_run(tmp_path):
+    merge_logs(shards(tmp_path)[::-1], tmp_path / "all.log")
+    description, frame = read_log(tmp_path / "all.log")
+    assert description == RUN
+    pd.testing.assert_frame_equal(frame, outcomes_frame(map(outcome, range(9))))
+    assert (tmp_path / "all.log").read_bytes() == write(tmp_path / "once.log", range(9)).read_bytes()
+    RunLog.open(tmp_path / "all.log", RUN, resume=True).close()
+
+
+def test_merging_refuses(tmp_path):
+    one, two, three = shards(tmp_path)
+    out = tmp_path / "all.log"
+
+    def refused(paths, complaint):
+        with pytest.raises(InvalidInputError, match=complaint) as caught:
+            merge_logs(paths, out)
+        assert "\n" not in str(caught.value)
+        assert not out.exists()
+
+    refused([], "no logs")
+    refused([one, three], "shard 1/3 of the run is missing")
+    refused([one, two, three, one], "both hold input 6, with equal outcomes")
+    refused([one, two, write(tmp_path / "b.log", [2], seed=2, shard="2/3")], "its seed is 2, .*0.log has 1; merge")
+    refused([one, write(tmp_path / "c.log", [1])], "shards are 0/3, none; expected i/k")
+    refused([one, write(tmp_path / "d.log", [1], shard="3/3")], "shards are 0/3, 3/3")
+    refused([one, write(tmp_path / "e.log", [1], shard="1/2")], "are of 2 and 3 shards")
+    with RunLog.open(tmp_path / "f.log", {**RUN, "shard": "2/3"}) as log:
+        log.append(outcome(0, radius=0.125, seconds=9.0))
+    refused([one, two, tmp_path / "f.log"], "both hold input 0, with different outcomes")
+    with RunLog.open(tmp_path / "g.log", {**RUN, "shard": "2/3"}) as log:
+        log.append(outcome(0, seconds=9.0))
+    refused([one, two, tmp_path / "g.log"], "both hold input 0, with equal outcomes")
+    old = tmp_path / "old.log"
+    old.write_text(three.read_text().replace(f'"noiseaug": "{noiseaug.__version__}"', '"noiseaug": "0.0.1"'))
+    refused([one, two, old], "noiseaug is '0.0.1'")
+    out.write_text("something")
+    with pytest.raises(InvalidInputError, match="exists; choose another"):
+        merge_logs([one, two, three], out)
+    assert out.read_text() == "something"
+
+
+def test_a_part_of_the_shards_on_request(tmp_path):
+    one, _, three = shards(tmp_path)
+    three.write_bytes(three.read_bytes()[:-20])
+    with pytest.warns(UserWarning, match=r"2\.log, line 4 is cut off"):
+        merge_logs([one, three], tmp_path / "part.log", partial=True)
+    assert read_log(tmp_path / "part.log")[1]["index"].tolist() == [0, 3, 5, 6, 8]
