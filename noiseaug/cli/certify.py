@@ -144,6 +144,7 @@ def certify(
     """
     from noiseaug import certification
     from noiseaug.certificates import Run
+    from noiseaug.cli.parsing import warn_of_precision
     from noiseaug.records import refuse_table, write_tsv
     from noiseaug.records.shards import refuse_existing
     from noiseaug.subjects import load_subject
@@ -172,6 +173,8 @@ def certify(
                 compiled=compiled,
             )
         source = subject.data
+        if team.leads:
+            warn_of_precision(precision, team.device)
         indices, step = _selection(source, every, shard, told=team.leads)
 
         def take_up(log: Path, places: list[int], part: str | None) -> pd.DataFrame:
@@ -249,6 +252,7 @@ def predict(
 ) -> None:
     """The smoothed classifier's classes, −1 where it abstains."""
     from noiseaug import certification
+    from noiseaug.cli.parsing import warn_of_precision
     from noiseaug.records import refuse_table
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import load_subject
@@ -265,6 +269,7 @@ def predict(
         root=root,
         normalisation=normalisation,
     )
+    warn_of_precision(precision, device)
     source = subject.data
     indices, _ = _selection(source, every, None)
     frame = certification.predict(

@@ -95,7 +95,7 @@ def grid(
     resume: Annotated[bool, typer.Option("--resume", help="Keep the models and votes that are there.")] = False,
 ) -> None:
     """Train a model for every α, smooth each at every β; risk, certified accuracy, the best α and what it gains."""
-    from noiseaug.cli.parsing import need_step_schedule, need_torch, parameters
+    from noiseaug.cli.parsing import need_step_schedule, need_torch, parameters, warn_of_precision
 
     need_torch()
     need_step_schedule(schedule, step_epochs, step_factor)
@@ -131,6 +131,8 @@ def grid(
         init_from_clean=init_from_clean,
         precision=precision,
     )
+    for each in dict.fromkeys((train_precision or "float32", precision)):
+        warn_of_precision(each, device)
     keep_pages()
     run_grid(
         spec,

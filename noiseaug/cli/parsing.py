@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables.levels import plain_value
 
-__all__ = ["need_step_schedule", "need_torch", "parameters"]
+__all__ = ["need_step_schedule", "need_torch", "parameters", "warn_of_precision"]
 
 
 def need_torch() -> None:
@@ -46,3 +47,13 @@ def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
             raise InvalidInputError(f"--set gives {key} twice")
         found[key] = plain_value(value.strip())
     return found
+
+
+def warn_of_precision(precision: str, device: str) -> None:
+    """One line on standard error where the processor has no instructions for a precision."""
+    if precision == "float32":
+        return
+    from noiseaug.vision.device import emulated
+
+    if line := emulated(precision, device):
+        print(f"warning: {line}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noiseaug.cli.options import Data, Device, Model, Normalisation, Optimiser, Root, Schedule, StepEpochs, StepFactor
-from noiseaug.cli.parsing import need_step_schedule, need_torch, parameters
+from noiseaug.cli.parsing import need_step_schedule, need_torch, parameters, warn_of_precision
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def train(
         job = Job(recipe, images, validation, labelled, others, teacher, pseudo_weight, init_from, fresh_head)
         if team.leads:
             _announce(job, team.count)
+            warn_of_precision(recipe.precision, team.device)
         keep_pages()
         with team.one_first():
             test = load_images(data, "test", root=root)
@@ -202,6 +203,7 @@ def attack(
     from noiseaug.subjects import attack_model
 
     refuse_table(out)
+    warn_of_precision(precision, device)
     frame, summary = attack_model(
         model,
         data,

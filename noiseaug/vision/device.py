@@ -8,9 +8,11 @@ import torch
 
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["PRECISIONS", "Share", "as_device"]
+__all__ = ["PRECISIONS", "Share", "as_device", "emulated"]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# by what torch calls them: instructions for products in a precision, any of which will do
+_INSTRUCTIONS = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
 
 
 def as_device(name: str) -> torch.device:
@@ -54,3 +56,21 @@ class Share:
     def part(self) -> float:
         """How much of the batch they are."""
         return (self.last - self.first) / self.count
+
+
+def emulated(precision: str, device: str) -> str | None:
+    """One line where a precision is emulated, which costs time instead of saving it; None where it is not.
+
+    Args:
+        precision: ``float32``, ``bfloat16`` …
+        device: as torch names it; only the processor is looked at, and only where torch tells what it can do.
+    """
+    wanted = _INSTRUCTIONS.get(precision)
+    known = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.11
+    if wanted is None or known is None or not device.startswith("cpu"):
+        return None
+    able = known()
+    if able.get("architecture") != "x86_64" or any(able.get(name) for name in wanted):
+        return None
+    name = able.get("cpu_name") or "this processor"
+    return f"{precision} is emulated here ({name} has no instructions for it), so it may well be slower than float32"

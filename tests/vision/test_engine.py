@@ -16,8 +16,10 @@ from torch import nn  # noqa: E402
 
 from noiseaug.certificates import MultiLook  # noqa: E402
 from noiseaug.certification import certify, predict  # noqa: E402
+from noiseaug.cli.parsing import warn_of_precision  # noqa: E402
 from noiseaug.errors import InvalidInputError  # noqa: E402
 from noiseaug.records import merge_logs, read_log  # noqa: E402
+from noiseaug.vision.device import emulated  # noqa: E402
 from noiseaug.vision.engine import TorchBase, TorchCounter  # noqa: E402
 from noiseaug.vision.engine import counter as engine  # noqa: E402
 from noiseaug.vision.engine.fusion import _Fused, fold_batch_norm, fusing_obstacle  # noqa: E402
@@ -671,3 +673,20 @@ def test_tf32_is_asked_for_and_only_on_cuda(monkeypatch):
     assert made.tf32
     assert made.dtype == torch.float32
     assert base.precision == "tf32"
+
+
+def test_a_precision_that_the_processor_has_to_emulate_is_told(monkeypatch, capsys):
+    able = {"architecture": "x86_64", "cpu_name": "Old one", "avx512_bf16": False, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    warn_of_precision("bfloat16", "cpu")
+    told = "warning: bfloat16 is emulated here (Old one has no instructions for it), so it may well be slower than float32\n"
+    assert capsys.readouterr().err == told
+    assert "float16" in emulated("float16", "cpu")
+    assert emulated("bfloat16", "cuda") is None
+    assert emulated("float32", "cpu") is None
+    assert emulated("bfloat16", "cpu") is not None
+    for change in ({"amx_bf16": True}, {"architecture": "aarch64"}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda change=change: able | change, raising=False)
+        assert emulated("bfloat16", "cpu") is None
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert emulated("bfloat16", "cpu") is None
