@@ -143,7 +143,7 @@ def one_network(
             run.train(data, train, end - time.monotonic())
             return
         except Exception as error:  # a compiler has many ways to fail
-            if not compiled or run.trainer.epoch:
+            if not compiled or (run.trainer is not None and run.trainer.epoch):
                 raise
             print(f"{name}: not compiled ({first_line(error)})", flush=True)
 
@@ -158,7 +158,7 @@ class _Run:
         self.device = as_device(context.device)
         self.watched = tuple(torch.from_numpy(each).to(self.device) for each in (watched.images, watched.labels))
         self.saved = time.monotonic()
-        self.trainer: Trainer
+        self.trainer: Trainer | None = None
 
     def train(self, data: TrainingSet, images: ImageSet, seconds: float) -> None:
         """To the end, which comes in time."""
@@ -171,10 +171,10 @@ class _Run:
             budget.after_epoch(trainer)
             self.record(trainer)
             if trainer.epoch < trainer.recipe.epochs and time.monotonic() - self.saved > _SAVING:
-                self.save(False)
+                self.save(trainer, False)
 
         self.trainer.run(budget.after_step, after_epoch)
-        self.save(True)
+        self.save(self.trainer, True)
 
     def record(self, trainer: Trainer) -> None:
         """A row of the table."""
@@ -188,21 +188,21 @@ class _Run:
             compiled=self.recipe.compiled,
         )
 
-    def save(self, done: bool) -> None:
+    def save(self, trainer: Trainer, done: bool) -> None:
         """The network in float16, which halves the file; a certificate is of these weights."""
         path = weights(self.context, self.name)
         metadata = {
-            **self.trainer.recipe.description(),
+            **trainer.recipe.description(),
             "data": self.setting.data,
             "finished": done,
-            "epochs_done": self.trainer.epoch,
-            "seconds": round(self.trainer.seconds, 1),
+            "epochs_done": trainer.epoch,
+            "seconds": round(trainer.seconds, 1),
         }
-        model = copy.deepcopy(self.trainer.result).half()
+        model = copy.deepcopy(trainer.result).half()
         try:
             save_checkpoint(path, model, metadata)
         except InvalidInputError:  # beyond what float16 holds
-            save_checkpoint(path, self.trainer.result, metadata)
+            save_checkpoint(path, trainer.result, metadata)
         self.saved = time.monotonic()
         if done and self.name == self.context.objective:
             write_atomically(self.context.out / path.name, path.read_bytes())

@@ -19,3 +19,18 @@ def test_a_row_shows_its_ratio():
     assert "20.0x" in text
     assert "met" in text
     assert "MISSED" in line("name", Row("what", 2.0, None, "under 1 s", False))
+
+
+def test_only_a_failure_is_a_failure(monkeypatch, capsys):
+    def broken(repeats):
+        raise AssertionError("they differ")
+
+    monkeypatch.setitem(BENCHMARKS, "slow", lambda repeats: [Row("what", 2.0, None, "under 1 s", False)])
+    assert main(["slow"]) == 0
+    assert "MISSED" in capsys.readouterr().out
+    monkeypatch.setitem(BENCHMARKS, "broken", broken)
+    assert main(["broken", "slow"]) == 1
+    told = capsys.readouterr()
+    assert "broken       FAILED" in told.out
+    assert "MISSED" in told.out
+    assert "they differ" in told.err
