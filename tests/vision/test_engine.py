@@ -679,7 +679,8 @@ def test_a_precision_that_the_processor_has_to_emulate_is_told(monkeypatch, caps
     able = {"architecture": "x86_64", "cpu_name": "Old one", "avx512_bf16": False, "amx_bf16": False}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     warn_of_precision("bfloat16", "cpu")
-    told = "warning: bfloat16 is emulated here (Old one has no instructions for it), so it may well be slower than float32\n"
+    why = "Old one has no instructions for it"
+    told = f"warning: bfloat16 is emulated here ({why}), so it may well be slower than float32\n"
     assert capsys.readouterr().err == told
     assert "float16" in emulated("float16", "cpu")
     assert emulated("bfloat16", "cuda") is None
