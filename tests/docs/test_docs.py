@@ -229,7 +229,7 @@ def registries():
 
 
 SNIPPETS = {
-    "README.md": 2,
+    "README.md": 5,
     "docs/getting-started.md": 7,
     "docs/how-to/distribution.md": 4,
     "docs/how-to/objective.md": 3,
