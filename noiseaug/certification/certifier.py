@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from noiseaug.certificates import STANDARD_LOOKS, Certificate, Decision, Run
@@ -69,7 +70,7 @@ class Certifier:
             for case, size in zip(asking, sizes, strict=True):
                 case.seconds += spent * size / sum(sizes)
             while cases and (outcome := cases[0].outcome) is not None:
-                yield replace(outcome, seconds=cases.popleft().seconds)
+                yield msgspec.structs.replace(outcome, seconds=cases.popleft().seconds)
 
     def _steps(self, x: np.ndarray, index: int, label: int) -> Generator[list[Request], list[np.ndarray], Outcome]:
         """An input as a conversation: it asks for votes, is sent their counts, and ends with its outcome."""

@@ -165,7 +165,7 @@ def _report(out: Path) -> None:
     from noiseaug.runs import read_record
 
     record = read_record(out)
-    if record is None or record.get("status") != "complete":
+    if record is None or record.status != "complete":
         print(f"{out}: this part is finished; tables and pictures follow when the other shards are")
         return
     optimum = pd.read_csv(out / "optimum.csv")

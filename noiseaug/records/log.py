@@ -11,16 +11,27 @@ import time
 import warnings
 from collections.abc import Sequence, Set
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 import noiseaug
 from noiseaug.errors import InvalidInputError
-from noiseaug.records.logfile import START, header_line, parse, plain, read_all, read_closed, refuse_difference
+from noiseaug.records.logfile import (
+    START,
+    Header,
+    header_line,
+    parse,
+    plain,
+    read_all,
+    read_closed,
+    refuse_difference,
+)
 from noiseaug.records.outcome import Outcome, outcomes_frame
 from noiseaug.records.tsv import HEADER, read_tsv
+from noiseaug.runs import write_atomically
 from noiseaug.runs.locks import open_locked
 from noiseaug.tables import floor_radius
 
@@ -84,10 +95,10 @@ class RunLog:
             os.ftruncate(self._handle, 0)
             self._write(header_line(self.description))
             return
-        refuse_difference(self.path, found.header["description"], self.description)
-        if found.header["noiseaug"] != noiseaug.__version__:
+        refuse_difference(self.path, found.header.description, self.description)
+        if found.header.noiseaug != noiseaug.__version__:
             raise InvalidInputError(
-                f"{self.path} was begun by noiseaug {found.header['noiseaug']}, this is {noiseaug.__version__}; "
+                f"{self.path} was begun by noiseaug {found.header.noiseaug}, this is {noiseaug.__version__}; "
                 "choose another file"
             )
         os.ftruncate(self._handle, found.size)
@@ -171,7 +182,7 @@ def read_log(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
         raise InvalidInputError(f"{path} holds no run: it ends in its first line")
     if found.torn:
         warnings.warn(f"{path}, line {found.lines + 1} is cut off and was left out", stacklevel=2)
-    return found.header["description"], outcomes_frame(found.outcomes.values())
+    return found.header.description, outcomes_frame(found.outcomes.values())
 
 
 def read_any(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -207,36 +218,32 @@ def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = 
         InvalidInputError: for logs of different runs or versions, an input that two of them hold, a missing shard, a
             log that is still being written, or where ``out`` exists.
     """
-    # Imported here: this module is light, that one loads the whole analytic part.
-    from noiseaug.runs import write_atomically
-
     out, sources = Path(out), [Path(path) for path in paths]
     if not sources:
         raise InvalidInputError("no logs to merge")
     if out.exists():
         raise InvalidInputError(f"{out} exists; choose another file")
-    found = [(path, read_closed(path)) for path in sources]
-    (first, reference), shards = found[0], []
-    for path, content in found:
-        for key in ("description", "noiseaug"):
-            refuse_difference(path, _unsharded(content.header[key]), _unsharded(reference.header[key]), first)
-        shards.append(content.header["description"].get("shard"))
-    missing = _missing_shards(shards)
+    found = [(path, *read_closed(path)) for path in sources]
+    first, reference, _ = found[0]
+    for path, header, _ in found:
+        refuse_difference(path, _unsharded(header), _unsharded(reference), first)
+    missing = _missing_shards([header.description.get("shard") for _, header, _ in found])
     if missing and not partial:
         raise InvalidInputError(f"shard {', '.join(missing)} of the run is missing; give all, or ask for a part")
     merged: dict[int, tuple[Path, Outcome]] = {}
-    for path, content in found:
-        for index, outcome in content.outcomes.items():
+    for path, _, outcomes in found:
+        for index, outcome in outcomes.items():
             if index in merged:
                 _refuse_overlap(path, outcome, *merged[index])
             merged[index] = path, outcome
-    description = {**reference.header["description"], "shard": None}
+    description = {**reference.description, "shard": None}
     lines = [merged[index][1].line() + "\n" for index in sorted(merged)]
     write_atomically(out, header_line(description) + "".join(lines))
 
 
-def _unsharded(value: Any) -> Any:
-    return {key: entry for key, entry in value.items() if key != "shard"} if isinstance(value, dict) else value
+def _unsharded(header: Header) -> dict[str, Any]:
+    """What the shards of a run have in common."""
+    return {**header.description, "shard": None, "noiseaug": header.noiseaug}
 
 
 def _missing_shards(shards: list[Any]) -> list[str]:
@@ -258,7 +265,7 @@ def _missing_shards(shards: list[Any]) -> list[str]:
 
 
 def _refuse_overlap(path: Path, outcome: Outcome, other: Path, earlier: Outcome) -> None:
-    same = replace(outcome, seconds=earlier.seconds) == earlier
+    same = msgspec.structs.replace(outcome, seconds=earlier.seconds) == earlier
     verdict = "with equal outcomes; leave one of the two logs out" if same else "with different outcomes"
     raise InvalidInputError(f"{other} and {path} both hold input {outcome.index}, {verdict}")
 

@@ -7,12 +7,15 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 import noiseaug
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import Outcome
 from noiseaug.runs import difference, shown
+from noiseaug.runs.decoding import convert, decode
 from noiseaug.runs.locks import lock_file
 
 __all__ = ["START", "Content", "header_line", "parse", "plain", "read_all", "read_closed", "refuse_difference"]
@@ -22,11 +25,52 @@ START = b'{"format": "noiseaug certification log '
 """How every log begins."""
 
 
+Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Size = Annotated[float, msgspec.Meta(ge=0)]
+Votes = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class Description(msgspec.Struct):
+    """What noiseaug itself writes into a description, none of which must be there.
+
+    Users record what else they like, so a description stays a dictionary; this is what its entries must be where a
+    later step relies on them. :func:`noiseaug.certification.certify` says what they mean.
+    """
+
+    smooth_sigma: Size | None = None
+    train_sigma: Size | None = None
+    noise: str | None = None
+    noise_error: Size | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    n: Votes | None = None
+    n0: Votes | None = None
+    failure_prob: Probability | None = None
+    num_classes: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    certificate: _Named | str | None = None
+    shard: str | None = None
+    precision: str | None = None
+
+
+class _Format(msgspec.Struct):
+    format: str
+
+
+class Header(msgspec.Struct):
+    """The first line of a log: the version that began it, and the run's description."""
+
+    noiseaug: str
+    description: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Content:
     """What a log's file holds; ``size`` and ``lines`` are those of the whole lines."""
 
-    header: Any
+    header: Header | None
     outcomes: dict[int, Outcome]
     size: int
     lines: int
@@ -48,27 +92,20 @@ def parse(path: Path, content: bytes) -> Content:
     for number, line in enumerate(lines[1:], start=2):
         if line.startswith(START):
             raise InvalidInputError(f"{path}, line {number}: a second log begins; merge logs, do not join them")
-        try:
-            outcome = Outcome.from_line(line)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise InvalidInputError(f"{path}, line {number} is damaged: {error}") from None
+        outcome = Outcome.from_line(line, f"{path}, line {number}")
         if outcome.index in outcomes:
             raise InvalidInputError(f"{path}, line {number}: input {outcome.index} stands in an earlier line already")
         outcomes[outcome.index] = outcome
     return Content(header, outcomes, size, len(lines), size < len(content))
 
 
-def _parse_header(path: Path, line: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(line)
-        tag, version, description = header["format"], header["noiseaug"], header["description"]
-    except (ValueError, TypeError, KeyError):
-        raise InvalidInputError(f"{path}, line 1 is damaged; expected the description of a run") from None
-    if tag != _FORMAT:
-        raise InvalidInputError(f"{path} is a {tag!r}; this version of noiseaug reads {_FORMAT!r}")
-    if not isinstance(description, dict) or not isinstance(version, str):
-        raise InvalidInputError(f"{path}, line 1 is damaged; expected the description of a run")
-    return dict(header)
+def _parse_header(path: Path, line: bytes) -> Header:
+    where = f"{path}, line 1"
+    if decode(line, _Format, where).format != _FORMAT:
+        raise InvalidInputError(f"{path} is of another format; this version of noiseaug reads {_FORMAT!r}")
+    header = decode(line, Header, where)
+    convert(header.description, Description, f"{where}: description")
+    return header
 
 
 def header_line(description: dict[str, Any]) -> str:
@@ -79,31 +116,31 @@ def header_line(description: dict[str, Any]) -> str:
 
 def plain(description: dict[str, Any]) -> dict[str, Any]:
     """A description as it will be read back; refuses what JSON cannot hold."""
+    what = "the run's description"
     try:
         stored = json.loads(json.dumps(description, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"the run's description cannot be stored: {error}") from None
-    if not isinstance(stored, dict):
-        raise InvalidInputError(f"the run's description is {description!r}; expected a dictionary")
-    return stored
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{what} cannot be stored: {error}") from None
+    convert(stored, Description, what)
+    return dict(stored)
 
 
-def refuse_difference(path: Path, stored: Any, wanted: Any, other: Path | None = None) -> None:
-    """Refuses a log whose description, or version, is not the wanted one (that of ``other``, where given)."""
-    found = difference(_decisive(stored), _decisive(wanted), "" if isinstance(stored, dict) else "noiseaug")
+def refuse_difference(path: Path, stored: dict[str, Any], wanted: dict[str, Any], other: Path | None = None) -> None:
+    """Refuses a log whose description is not the wanted one (that of ``other``, where given)."""
+    found = difference(_decisive(stored), _decisive(wanted))
     if found is not None:
         key, old, new = found[0], *map(shown, found[1:])
         end = f"not {new}; choose another file" if other is None else f"{other} has {new}; merge shards of one run only"
         raise InvalidInputError(f"{path} holds a run of another description: its {key} is {old}, {end}")
 
 
-def _decisive(description: Any) -> Any:
+def _decisive(description: dict[str, Any]) -> dict[str, Any]:
     """What of a description a run cannot change half-way.
 
     How a network runs changes its logits by rounding: in float32 hardly a vote, in a shorter precision many, so there
     it is part of the base classifier. Why it runs so is a note.
     """
-    if not isinstance(description, dict) or "execution" not in description:
+    if "execution" not in description:
         return description
     rest = {key: value for key, value in description.items() if key != "execution"}
     execution = description["execution"]
@@ -112,8 +149,8 @@ def _decisive(description: Any) -> Any:
     return {**rest, "execution": execution.get("way")}
 
 
-def read_closed(path: Path) -> Content:
-    """A log that nobody is writing."""
+def read_closed(path: Path) -> tuple[Header, dict[int, Outcome]]:
+    """The header and the outcomes of a log that nobody is writing."""
     handle = os.open(path, os.O_RDONLY)
     try:
         lock_file(handle, path, shared=True)
@@ -124,7 +161,7 @@ def read_closed(path: Path) -> Content:
         raise InvalidInputError(f"{path} holds no run: it ends in its first line")
     if content.torn:
         warnings.warn(f"{path}, line {content.lines + 1} is cut off and was left out", stacklevel=3)
-    return content
+    return content.header, content.outcomes
 
 
 def read_all(handle: int) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from operator import index as as_integer
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.decoding import Int64, decode
 from noiseaug.tables import exact_decimal
 
 if TYPE_CHECKING:
@@ -21,9 +23,8 @@ ABSTAIN = -1
 """The prediction where nothing was certified; as a label: unknown."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The votes on one input and what they certify.
+class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The votes on one input and what they certify; a line of a log.
 
     Integers and arrays of NumPy are taken and turned into plain ones, so that equal outcomes compare and store equal.
 
@@ -41,13 +42,13 @@ class Outcome:
         InvalidInputError: where the parts contradict one another.
     """
 
-    index: int
-    label: int
-    prediction: int
+    index: Int64
+    label: Int64
+    prediction: Int64
     radius: float
-    selection: tuple[int, ...]
-    looks: tuple[int, ...]
-    counts: tuple[tuple[int, ...], ...]
+    selection: tuple[Int64, ...]
+    looks: tuple[Int64, ...]
+    counts: tuple[tuple[Int64, ...], ...]
     seconds: float
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class Outcome:
         plain |= {name: tuple(map(as_integer, getattr(self, name))) for name in ("selection", "looks")}
         plain["counts"] = tuple(tuple(map(as_integer, row)) for row in self.counts)
         for name, value in plain.items():
-            object.__setattr__(self, name, value)
+            msgspec.structs.force_setattr(self, name, value)
         fault = self._fault()
         if fault is not None:
             raise InvalidInputError(f"input {self.index}: {fault}")
@@ -99,21 +100,21 @@ class Outcome:
 
     def line(self) -> str:
         """One line of a log, without its end; the radius as a decimal that is at most the float and reads as it."""
-        entry = {field.name: getattr(self, field.name) for field in fields(self)}
-        text = json.dumps({**entry, "radius": "@"}, separators=(",", ":"), allow_nan=False)
+        text = json.dumps({**msgspec.structs.asdict(self), "radius": "@"}, separators=(",", ":"), allow_nan=False)
         return text.replace('"@"', exact_decimal(self.radius), 1)
 
     @classmethod
-    def from_line(cls, text: str | bytes) -> Outcome:
+    def from_line(cls, line: str | bytes, where: str) -> Outcome:
         """The outcome of a line.
 
+        Args:
+            line: of a log.
+            where: the file and the number of the line, for the message.
+
         Raises:
-            ValueError, TypeError: where the line is damaged.
+            InvalidInputError: where the line is damaged.
         """
-        entry = json.loads(text)
-        if not isinstance(entry, dict):
-            raise TypeError("not an object")
-        return cls(**entry)
+        return decode(line, cls, where)
 
 
 def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.log import merge_logs
-from noiseaug.records.logfile import Content, header_line, parse, read_closed
+from noiseaug.records.logfile import Header, header_line, parse, read_closed
+from noiseaug.records.outcome import Outcome
 from noiseaug.runs import write_atomically
 
 __all__ = ["TakeUp", "gather", "prepare", "refuse_existing", "shard_file", "shard_files"]
@@ -74,20 +75,20 @@ def prepare(out: Path, indices: Sequence[int], count: int, take_up: TakeUp) -> b
     if not shards and (count == 1 or not out.exists()):
         return False
     whole = _read(out) if out.exists() else None
-    if whole is not None and set(indices) <= whole.outcomes.keys():
+    if whole is not None and set(indices) <= whole[1].keys():
         return True
     targets = [out] if count == 1 else [shard_file(out, number, count) for number in range(count)]
     sources = [path for path in [*shards, out] if path.exists()]
     if set(sources) <= set(targets):
         return False
-    found = {path: content for path in sources if (content := _read(path)) is not None and content.outcomes}
-    for path, content in found.items():
-        take_up(path, [next(iter(content.outcomes))], None if path == out else content.header["description"]["shard"])
-    outcomes = {index: outcome for content in found.values() for index, outcome in content.outcomes.items()}
+    found = {path: content for path in sources if (content := _read(path)) is not None and content[1]}
+    for path, (header, kept) in found.items():
+        take_up(path, [next(iter(kept))], None if path == out else header.description["shard"])
+    outcomes = {index: outcome for _, kept in found.values() for index, outcome in kept.items()}
     for number, target in enumerate(targets):
         mine = sorted(outcomes.keys() & set(indices[number::count]))
         if mine:
-            told = next(iter(found.values())).header["description"]
+            told = next(iter(found.values()))[0].description
             head = header_line({**told, "shard": None if count == 1 else f"{number}/{count}"})
             write_atomically(target, head + "".join(outcomes[index].line() + "\n" for index in mine))
     for path in set(sources) - set(targets):
@@ -95,10 +96,10 @@ def prepare(out: Path, indices: Sequence[int], count: int, take_up: TakeUp) -> b
     return False
 
 
-def _read(path: Path) -> Content | None:
-    """A log; None where it ends in its first line."""
+def _read(path: Path) -> tuple[Header, dict[int, Outcome]] | None:
+    """The header and the outcomes of a log; None where it ends in its first line."""
     content = parse(path, path.read_bytes())
-    return None if content.header is None else content
+    return None if content.header is None else (content.header, content.outcomes)
 
 
 def gather(out: Path, indices: Sequence[int], count: int) -> None:
@@ -117,7 +118,7 @@ def gather(out: Path, indices: Sequence[int], count: int) -> None:
                     "share (bring the files together and add --resume)"
                 )
             time.sleep(0.5)
-    finished = sum(len(read_closed(part).outcomes) for part in parts)
+    finished = sum(len(read_closed(part)[1]) for part in parts)
     if finished != len(indices):
         raise InvalidInputError(
             f"the shards of {out} hold {finished} of {len(indices)} inputs; run again with --resume"

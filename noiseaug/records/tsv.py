@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import ABSTAIN
+from noiseaug.runs import write_atomically
 from noiseaug.tables import exact_decimal, floor_radius
 
 if TYPE_CHECKING:
@@ -136,9 +137,6 @@ def write_tsv(frame: pd.DataFrame, path: Path | str, *, digits: int | None = Non
     Raises:
         InvalidInputError: for a frame without these columns or without labels.
     """
-    # Imported here: this module is light, that one loads the whole analytic part.
-    from noiseaug.runs import write_atomically
-
     missing = [name for name in _COLUMNS if name not in frame]
     if missing:
         raise InvalidInputError(f"the frame lacks {', '.join(missing)}; expected {', '.join(_COLUMNS)}")

@@ -1,10 +1,11 @@
-from .directory import Difference, RunDirectory, difference, read_record, shown
+from .directory import Difference, Record, RunDirectory, difference, read_record, shown
 from .files import naming, save_figure, write_atomically
 from .workers import Abandoned, abandonable, count_workers, run_all
 
 __all__ = [
     "Abandoned",
     "Difference",
+    "Record",
     "RunDirectory",
     "abandonable",
     "count_workers",

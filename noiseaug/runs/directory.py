@@ -17,14 +17,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 import noiseaug
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.decoding import decode
 from noiseaug.runs.files import write_atomically
 from noiseaug.runs.locks import locked_directory
 
-__all__ = ["Difference", "RunDirectory", "difference", "read_record", "shown"]
+__all__ = ["Difference", "Record", "RunDirectory", "difference", "read_record", "shown"]
 
 State = Literal["new", "unfinished", "complete"]
+
+
+class Record(msgspec.Struct):
+    """What ``run.json`` holds that a later run relies on; further entries are notes for people.
+
+    Attributes:
+        status: whether the run is finished.
+        description: what the run is.
+        versions: of noiseaug, Python and the libraries that matter.
+    """
+
+    status: Literal["unfinished", "complete"]
+    description: dict[str, Any]
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class RunDirectory:
@@ -60,16 +77,16 @@ class RunDirectory:
             if self.path.exists() and not _is_empty(self.path):
                 raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
             return "new"
-        found = difference(record.get("description"), self._description)
+        found = difference(record.description, self._description)
         if found is not None:
             raise InvalidInputError(
                 f"{self.path} holds a run of another description; choose another --out{_told(found)}"
             )
-        if record.get("status") == "complete":
+        if record.status == "complete":
             return "complete" if resume else "new"
         if not resume:
             raise InvalidInputError(f"{self.path} holds an unfinished run; add --resume, or choose another --out")
-        if _noiseaug_version(record) != noiseaug.__version__:
+        if record.versions.get("noiseaug") != noiseaug.__version__:
             raise InvalidInputError(f"{self.path} was begun by another version of noiseaug; choose another --out")
         return "unfinished"
 
@@ -145,7 +162,7 @@ def _told(found: Difference) -> str:
     return text if key and len(text) < 200 else ""
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> Record | None:
     """The record of a run's directory, None where there is none.
 
     Raises:
@@ -153,24 +170,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """
     file = path / "run.json"
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise InvalidInputError(f"{file} is not readable as JSON; choose another --out") from None
-    if not isinstance(record, dict):
-        raise InvalidInputError(f"{file} is not a run's record; choose another --out")
-    return record
+    # results may be NaN
+    return decode(content, Record, str(file), "; choose another --out", strict=False)
 
 
 def _is_empty(path: Path) -> bool:
     """Whether a directory holds nothing but what a killed process left."""
     return path.is_dir() and all(entry.name.startswith(".") and entry.suffix == ".part" for entry in path.iterdir())
-
-
-def _noiseaug_version(record: dict[str, Any]) -> str | None:
-    versions = record.get("versions")
-    return versions.get("noiseaug") if isinstance(versions, dict) else None
 
 
 def _versions() -> dict[str, str]:

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from noiseaug.errors import InvalidInputError
+import msgspec
+
 from noiseaug.runs import directory as run_directory
 from noiseaug.runs import naming, run_all, write_atomically
+from noiseaug.runs.decoding import decode
 from noiseaug.sweeps import run_cell
 from noiseaug.synthetic.study import Study
 from noiseaug.tables import read_table, to_frame
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["RunDirectory", "run_study"]
 
 Cells = dict[str, list[dict[str, Any]]]
+
+
+class _Cell(msgspec.Struct):
+    """A line of ``cells.jsonl``."""
+
+    key: str
+    rows: list[dict[str, Any]]
 
 
 class RunDirectory(run_directory.RunDirectory):
@@ -63,11 +72,9 @@ class RunDirectory(run_directory.RunDirectory):
         content = self._cells.read_bytes() if self._cells.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                done[entry["key"]] = entry["rows"]
-            except (ValueError, KeyError, TypeError):
-                raise InvalidInputError(f"{self._cells}, line {number} is damaged; choose another --out") from None
+            # rows may hold NaN and infinity
+            cell = decode(line, _Cell, f"{self._cells}, line {number}", "; choose another --out", strict=False)
+            done[cell.key] = cell.rows
         if len(whole) < len(content):
             # a torn last line would spoil the next one
             with self._cells.open("r+b") as stream:

@@ -7,14 +7,16 @@ import itertools
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from noiseaug import tasks, validation
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.decoding import convert
 from noiseaug.sweeps import Cell, Grid
 from noiseaug.tables import distinct, steps
 from noiseaug.tasks import Task
@@ -198,57 +200,59 @@ def read_toml(path: Path) -> Study:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no text, no TOML, an integer of too many digits, too deep
         raise InvalidInputError(f"{path} is not a TOML file: {error}") from None
-    where = str(path)
-    _only(content, {"name", "title", "seed", "part"}, where)
-    parts = content.get("part")
-    if not isinstance(parts, list) or not parts:
-        raise InvalidInputError(f"{where} has no [[part]]; expected at least one")
-    name = content.get("name", path.stem)
-    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
-        raise InvalidInputError(f"{where}: name is {name!r}; expected letters, digits, - and _")
-    title = content.get("title", name)
-    if not isinstance(title, str):
-        raise InvalidInputError(f"{where}: title is {title!r}; expected a text")
+    file = convert(content, _File, str(path))
+    name = path.stem if file.name is None else file.name
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise InvalidInputError(f"{path}: name is {name!r}; expected letters, digits, - and _")
     try:
-        described = tuple(_part(part) for part in parts)
-        return Study(name, title, described, content.get("seed", 0))
+        parts = tuple(_part(part, f"part[{number}]") for number, part in enumerate(file.part))
+        return Study(name, name if file.title is None else file.title, parts, file.seed)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{where}: {error}") from None
+        raise InvalidInputError(f"{path}: {error}") from None
 
 
-def _part(content: Any) -> Part:
-    _only(content, {"task", "fixed", "vary", "grid"}, "[[part]]")
-    if "task" not in content or "grid" not in content:
-        raise InvalidInputError("a [[part]] needs 'task' and 'grid'")
-    fixed, vary = content.get("fixed", {}), content.get("vary", {})
-    _only(content["grid"], set(_GRID_FIELDS), "grid")
-    for name, table in (("fixed", fixed), ("vary", vary)):
-        if not isinstance(table, Mapping):
-            raise InvalidInputError(f"{name} is {table!r}; expected a table of the task's parameters")
-    missing = [key for key in ("train_sigma", "smooth_sigma") if key not in content["grid"]]
-    if missing:
-        raise InvalidInputError(f"grid lacks {' and '.join(missing)}")
-    varied = {key: _expand(key, value) for key, value in vary.items()}
-    for key, value in varied.items():
-        if not isinstance(value, list):
-            raise InvalidInputError(f"vary.{key} is {value!r}; expected a list of values")
-    return Part(content["task"], fixed, varied, Grid(**{k: _expand(k, v) for k, v in content["grid"].items()}))
+class _Part(msgspec.Struct, forbid_unknown_fields=True):
+    task: str
+    grid: dict[str, Any]
+    fixed: dict[str, Any] = {}
+    vary: dict[str, Any] = {}
 
 
-def _only(content: Any, allowed: set[str], where: str) -> None:
-    if not isinstance(content, Mapping):
-        raise InvalidInputError(f"{where} is {content!r}; expected a table of keys")
-    unknown = sorted(set(content) - allowed)
-    if unknown:
-        raise InvalidInputError(f"{where} has unknown keys {', '.join(unknown)}; expected {', '.join(sorted(allowed))}")
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    part: Annotated[list[_Part], msgspec.Meta(min_length=1)]
+    name: str | None = None
+    title: str | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-def _expand(key: str, value: Any) -> Any:
+# its values are checked by Grid
+_Grid = msgspec.defstruct(
+    "_Grid",
+    [(f.name, Any) if f.default is MISSING else (f.name, Any, f.default) for f in fields(Grid)],
+    forbid_unknown_fields=True,
+)
+
+
+class _Steps(msgspec.Struct, forbid_unknown_fields=True):
+    start: Any
+    stop: Any
+    num: Any
+
+
+def _part(part: _Part, where: str) -> Part:
+    convert(part.grid, _Grid, f"{where}.grid")
+    grid = {key: _expand(key, value, f"{where}.grid.{key}") for key, value in part.grid.items()}
+    vary = {key: _expand(key, value, f"{where}.vary.{key}") for key, value in part.vary.items()}
+    for key, value in vary.items():
+        convert(value, list[Any], f"{where}.vary.{key}")
+    return Part(part.task, part.fixed, vary, Grid(**grid))
+
+
+def _expand(key: str, value: Any, where: str) -> Any:
     """A {start, stop, num} table as its numbers."""
     if not isinstance(value, Mapping):
         return value
-    if set(value) != {"start", "stop", "num"}:
-        raise InvalidInputError(f"{key} is {dict(value)}; expected a list, or a table with start, stop and num")
-    return list(steps(key, value["start"], value["stop"], value["num"]))
+    table = convert(value, _Steps, where)
+    return list(steps(key, table.start, table.stop, table.num))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import special
@@ -266,7 +266,7 @@ def test_inputs_whose_votes_are_packed_come_out_in_their_order():
         assert first.seconds > 0
         begun = len(counter.begun)
         assert begun == 1 if counter is counters[0] else 1 < begun < 40
-        found.append([replace(outcome, seconds=0.0) for outcome in [first, *outcomes]])
+        found.append([msgspec.structs.replace(outcome, seconds=0.0) for outcome in [first, *outcomes]])
     assert found[0] == found[1]
     assert [outcome.index for outcome in found[1]] == list(range(40))
     assert len({outcome.looks[-1] for outcome in found[1]}) > 1

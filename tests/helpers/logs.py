@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import msgspec
 
 from noiseaug.records import Outcome, RunLog
 
@@ -34,7 +34,7 @@ def outcome(index: int, **changes) -> Outcome:
         counts=((1, 8, 1), (0 + 1, wins, 99 - wins)),
         seconds=0.25,
     )
-    return replace(made, **changes)
+    return msgspec.structs.replace(made, **changes)
 
 
 def write(path, indices, **changes):

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import warnings
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -23,7 +22,7 @@ from tests.helpers.running import start
 
 def test_an_outcome_takes_numpy_and_keeps_plain_numbers():
     counts = np.array([[1, 8, 1], [1, 60, 39]])
-    made = replace(outcome(0), index=np.int64(0), selection=np.array([1, 8, 1]), counts=counts, radius=np.float64(0.25))
+    made = outcome(0, index=np.int64(0), selection=np.array([1, 8, 1]), counts=counts, radius=np.float64(0.25))
     assert made == outcome(0, radius=0.25)
     assert made.counts == ((1, 8, 1), (1, 60, 39))
     assert type(made.counts[0][0]) is int
@@ -278,16 +277,30 @@ def test_descriptions_and_outcomes_that_do_not_fit(tmp_path):
         log.append(outcome(0))
 
 
+def damaged(field, text):
+    """A line with another text in one of its fields."""
+    entry = json.loads(outcome(1).line())
+    return (json.dumps({**entry, field: "@"}).replace('"@"', text) + "\n").encode()
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (b"{}\n", "line 3 is damaged"),
-        (b"[1]\n", "line 3 is damaged"),
-        (b"\n", "line 3 is damaged"),
-        (b'{"index":1\n', "line 3 is damaged"),
-        (b"\xff\xfe\n", "line 3 is damaged"),
-        (outcome(1).line().replace("0.25", "NaN").encode() + b"\n", "line 3 is damaged: input 1: seconds is nan"),
-        (outcome(1).line().replace(":1,", ":1.5,", 1).encode() + b"\n", "line 3 is damaged"),
+        (b"{}\n", "line 3: index: missing"),
+        (b"[1]\n", "line 3: Expected object, got array"),
+        (b"\n", "line 3: not readable as JSON"),
+        (b'{"index":1\n', "line 3: not readable as JSON"),
+        (b"\xff\xfe\n", "line 3: not readable as JSON"),
+        (damaged("seconds", "NaN"), "line 3: not readable as JSON"),
+        (damaged("seconds", "-1"), "line 3: input 1: seconds is -1.0"),
+        (damaged("radius", "1e999"), "line 3: radius: number out of range"),
+        (damaged("index", "1.5"), "line 3: index: expected int, got float"),
+        (damaged("index", "9223372036854775808"), "line 3: index: expected int <= 9223372036854775807"),
+        (damaged("label", "1" + "0" * 100_000), "line 3: label: integer value out of range"),
+        (damaged("counts", "3"), "line 3: counts: expected array, got int"),
+        (damaged("counts", "[[1,8,1],[1,true,38]]"), r"line 3: counts\[1\]\[1\]: expected int, got bool"),
+        (damaged("selection", "[" * 100_000), r"line 3: selection\[0\]: expected int, got array"),
+        (b'{"more":1,' + damaged("label", "1")[1:], "line 3: more: not a known key"),
         (logfile.header_line(RUN).encode(), "line 3: a second log begins"),
     ],
 )
@@ -302,15 +315,58 @@ def test_damage_is_reported_with_its_line(tmp_path, line, complaint):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("header", ['{"format": "noiseaug certification log 2"}', logfile.START.decode() + '1", "x'])
-def test_bad_headers(tmp_path, header):
+VERSION = logfile.START.decode() + '1", "noiseaug": "0.1"'
+
+
+@pytest.mark.parametrize(
+    ("header", "complaint"),
+    [
+        ('{"format": "noiseaug certification log 2"}', "reads 'noiseaug certification log 1'"),
+        (logfile.START.decode() + '1", "x', "line 1: not readable as JSON"),
+        (logfile.START.decode() + '1"}', "line 1: noiseaug: missing"),
+        (VERSION + "}", "line 1: description: missing"),
+        (VERSION + ', "description": [1]}', "line 1: description: expected object, got array"),
+        (VERSION + ', "description": ' + "[" * 100_000, "line 1: nested too deeply"),
+        (VERSION + ', "description": {"x": ' + "[" * 100_000, "line 1: nested too deeply"),
+    ],
+)
+def test_bad_headers(tmp_path, header, complaint):
     path = tmp_path / "run.log"
     path.write_text(header + "\n")
-    with pytest.raises(InvalidInputError, match=r"line 1 is damaged"):
+    for use in (read_log, lambda file: RunLog.open(file, RUN, resume=True), lambda file: merge_logs([file], "out")):
+        with pytest.raises(InvalidInputError, match=complaint) as caught:
+            use(path)
+        assert "\n" not in str(caught.value)
+    assert path.read_text() == header + "\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("n0", "10", r"expected int \| null, got str"),
+        ("n0", [10], r"expected int \| null, got array"),
+        ("n0", 10.5, r"expected int \| null, got float"),
+        ("n", 2**63, "expected int <= 9223372036854775807"),
+        ("failure_prob", "0.1", r"expected float \| null, got str"),
+        ("failure_prob", 1, "expected float < 1"),
+        ("smooth_sigma", -0.5, "expected float >= 0"),
+        ("certificate", {"name": 3}, "expected str, got int"),
+        ("seed", -1, "expected int >= 0"),
+    ],
+)
+def test_known_keys_of_a_description_have_a_type(tmp_path, key, value, complaint):
+    path = tmp_path / "run.log"
+    with pytest.raises(InvalidInputError, match=rf"the run's description: {key}[.a-z]*: {complaint}"):
+        RunLog.open(path, {**RUN, key: value})
+    path.write_text(logfile.header_line({**RUN, key: value}))
+    with pytest.raises(InvalidInputError, match=rf"run\.log, line 1: description: {key}[.a-z]*: {complaint}"):
         read_log(path)
-    path.write_text(logfile.header_line(RUN).replace("log 1", "log 2"))
-    with pytest.raises(InvalidInputError, match="reads 'noiseaug certification log 1'"):
-        read_log(path)
+
+
+def test_a_description_holds_what_else_a_user_likes(tmp_path):
+    description = {"seed": 2**70, "note": {"any": [1, "two", None]}, "certificate": {"name": "own", "weight": 2}}
+    write(tmp_path / "run.log", [0], **description)
+    assert read_log(tmp_path / "run.log")[0] == {**RUN, **description}
 
 
 def shards(tmp_path, count=3, size=9):

@@ -348,14 +348,21 @@ def change_record(path, **changes):
     (path / "run.json").write_text(json.dumps({**record, **changes}), encoding="utf-8")
 
 
+def record(text):
+    return lambda path: (path / "run.json").write_text(text, encoding="utf-8")
+
+
 FOREIGN = {
     "foreign files": (lambda path: (path / "thesis.tex").write_text("x"), "exists and holds no run"),
     "a folder": (lambda path: (path / "photos").mkdir(), "exists and holds no run"),
     "a table alone": (lambda path: (path / "table.csv").write_text("x"), "exists and holds no run"),
-    "torn record": (lambda path: (path / "run.json").write_text('{"a"'), "run.json is not readable as JSON"),
-    "bytes": (lambda path: (path / "run.json").write_bytes(b"\xff\xfe"), "run.json is not readable as JSON"),
-    "a list": (lambda path: (path / "run.json").write_text("[]"), "run.json is not a run's record"),
-    "empty record": (lambda path: (path / "run.json").write_text("{}"), "holds a run of another description"),
+    "torn record": (record('{"a"'), "run.json: not readable as JSON; choose another --out"),
+    "bytes": (lambda path: (path / "run.json").write_bytes(b"\xff\xfe"), "run.json: not readable as JSON"),
+    "a list": (record("[]"), "run.json: Expected object, got array"),
+    "empty record": (record("{}"), "run.json: status: missing; choose another --out"),
+    "another status": (record('{"status": "done"}'), "run.json: status: invalid enum value 'done'"),
+    "a number": (record('{"status": "complete", "description": 3}'), "run.json: description: expected object, got int"),
+    "a deep record": (record("[" * 100_000), "run.json: nested too deeply"),
     "a folder as record": (lambda path: (path / "run.json").mkdir(), "run.json"),
 }
 
@@ -398,13 +405,25 @@ def test_an_unfinished_run_of_another_version(study, half, versions):
     assert content(half) == before
 
 
-@pytest.mark.parametrize("damage", [b"{\n", b"[]\n", b'{"key": 3}\n', b"\x00\x00\n"])
-def test_a_damaged_cell_in_the_middle(study, half, damage):
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (b"{\n", "not readable as JSON"),
+        (b"[]\n", "Expected object, got array"),
+        (b'{"key": 3}\n', "key: expected str, got int"),
+        (b'{"key": "3"}\n', "rows: missing"),
+        (b'{"key": "3", "rows": [3]}\n', r"rows\[0\]: expected object, got int"),
+        (b"\x00\x00\n", "not readable as JSON"),
+        (b"[" * 100_000 + b"\n", "nested too deeply"),
+        (b'{"key": "3", "rows": 1' + b"0" * 100_000 + b"}\n", "not readable as JSON"),
+    ],
+)
+def test_a_damaged_cell_in_the_middle(study, half, damage, fault):
     cells = half / "cells.jsonl"
     first, second = cells.read_bytes().splitlines(keepends=True)
     cells.write_bytes(first + damage + second)
     before = content(half)
-    with pytest.raises(InvalidInputError, match=r"cells\.jsonl, line 2 is damaged; choose another --out"):
+    with pytest.raises(InvalidInputError, match=rf"cells\.jsonl, line 2: {fault}; choose another --out"):
         run(study, half, resume=True)
     assert content(half) == before
 

@@ -304,9 +304,16 @@ def test_weights_that_do_not_fit(tmp_path):
     assert "architecture is 'vgg'; expected linear" in complaint(
         load_checkpoint, forged(path, state, {**about, "arch": "vgg"})
     )
-    assert "does not say its shape" in complaint(
+    assert "metadata: shape: missing" in complaint(
         load_checkpoint, forged(path, state, {"arch": "linear", "num_classes": 3})
     )
+    for changes, fault in (
+        ({"shape": None}, "shape: expected array, got null"),
+        ({"shape": [1, "4", 4]}, "shape[1]: expected int, got str"),
+        ({"num_classes": 3.5}, "num_classes: expected int, got float"),
+        ({"arch": ["linear"]}, "arch: expected str, got array"),
+    ):
+        assert f"metadata: {fault}" in complaint(load_checkpoint, forged(path, state, {**about, **changes}))
 
 
 def test_files_of_another_kind(tmp_path):
@@ -521,7 +528,7 @@ def test_nothing_in_a_file_is_executed(network, tmp_path):
         complaint(read_metadata, path)
         assert not mark.exists()
     torch.save(network, tmp_path / "whole.pt")
-    assert "it asks for noiseaug.vision.models.CifarResNet" in complaint(load_checkpoint, tmp_path / "whole.pt")
+    assert "it asks for noiseaug.vision.models.resnets.CifarResNet" in complaint(load_checkpoint, tmp_path / "whole.pt")
     pickle.loads(pickle.dumps(Malicious(str(mark))))
     assert mark.exists()
 

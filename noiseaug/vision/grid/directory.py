@@ -40,7 +40,7 @@ class GridDirectory(RunDirectory):
                 ``resume`` was not asked for.
         """
         record = read_record(self.path)
-        same = record is not None and record.get("description") == self._description
+        same = record is not None and record.description == self._description
         begun = [model for model in part if (self.models / model.name).exists()]
         if same and not resume and (begun or whole):
             raise InvalidInputError(
@@ -68,7 +68,7 @@ class GridDirectory(RunDirectory):
     def is_trained(self, model: GridModel) -> bool:
         """Whether a model is finished."""
         record = read_record(self.models / model.name)
-        return record is not None and record.get("status") == "complete"
+        return record is not None and record.status == "complete"
 
     def missing(self, cell: Cell) -> int:
         """How many images a log lacks."""

@@ -12,11 +12,13 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import safetensors.torch
 import torch
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import files
+from noiseaug.runs.decoding import convert, decode
 from noiseaug.vision.models import released
 from noiseaug.vision.models.build import Classifier, build_model
 
@@ -28,8 +30,33 @@ FILE_NAME = "model.safetensors"
 Normalisation = Literal["standardised", "centred"]
 
 _ENTRY = "noiseaug"
-_REQUIRED = ("arch", "shape", "num_classes")
 _SUPPORTED = "a checkpoint of noiseaug (.safetensors), or one by Cohen et al. or Salman et al. (.pth.tar)"
+
+
+class _Entries(msgspec.Struct):
+    noiseaug: str | None = None
+
+
+class _Header(msgspec.Struct):
+    """What of a safetensors header is no tensor."""
+
+    metadata: _Entries | None = msgspec.field(name="__metadata__", default=None)
+
+
+class _Description(msgspec.Struct):
+    """What noiseaug writes into a header, as JSON."""
+
+    metadata: dict[str, Any]
+    weights: str
+    checksum: str
+
+
+class _Known(msgspec.Struct):
+    """What any metadata must hold."""
+
+    arch: str
+    shape: tuple[int, ...]
+    num_classes: int
 
 
 def save_checkpoint(path: str | Path, model: Classifier, metadata: dict[str, Any]) -> None:
@@ -53,10 +80,10 @@ def save_checkpoint(path: str | Path, model: Classifier, metadata: dict[str, Any
         raise InvalidInputError(f"no directory {path.parent} to save {path.name} in")
     own = {"arch": model.arch, "shape": list(model.shape), "num_classes": model.num_classes}
     text = _as_json({**metadata, **own})
-    for key in _REQUIRED:
-        given = metadata.get(key, own[key])
-        if (list(given) if isinstance(given, tuple) else given) != own[key]:
-            raise InvalidInputError(f"metadata says {key} is {given!r}; the model's is {own[key]!r}")
+    for key, value in own.items():
+        given = metadata.get(key, value)
+        if (list(given) if isinstance(given, tuple) else given) != value:
+            raise InvalidInputError(f"metadata says {key} is {given!r}; the model's is {value!r}")
     # copies of their own, in plain order: safetensors takes neither shared memory nor channels-last
     state = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in model.state_dict().items()}
     _check_finite(state, "the model", "training may have diverged; a smaller learning rate may help")
@@ -211,25 +238,17 @@ def checkpoint_file(path: str | Path) -> Path:
 def _header(path: Path, start: bytes) -> tuple[dict[str, Any], str]:
     """The metadata, and the digest of the weights, in the header of a safetensors file that begins so."""
     size = int.from_bytes(start[:8], "little")
-    try:
-        if start[8:9] != b"{" or len(start) < 8 + size:
-            raise ValueError
-        header = json.loads(start[8 : 8 + size])
-    except (ValueError, RecursionError):
-        raise InvalidInputError(f"{path} is truncated, damaged or of another kind; expected {_SUPPORTED}") from None
-    try:
-        entry = json.loads(header["__metadata__"][_ENTRY])
-        metadata, weights, checksum = entry["metadata"], entry["weights"], entry["checksum"]
-        sound = _checksum(_as_json(metadata), weights) == checksum
-    except (KeyError, TypeError):
-        raise InvalidInputError(f"{path} was not written by noiseaug; expected {_SUPPORTED}") from None
-    except (ValueError, RecursionError):
-        sound = False
-    if not sound:
+    if start[8:9] != b"{" or len(start) < 8 + size:
+        raise InvalidInputError(f"{path} is truncated, damaged or of another kind; expected {_SUPPORTED}")
+    header = decode(start[8 : 8 + size], _Header, f"{path}, header", f"; expected {_SUPPORTED}")
+    if header.metadata is None or header.metadata.noiseaug is None:
+        raise InvalidInputError(f"{path} was not written by noiseaug; expected {_SUPPORTED}")
+    where = f"{path}, metadata"
+    entry = decode(header.metadata.noiseaug, _Description, where)
+    if _checksum(_as_json(entry.metadata), entry.weights) != entry.checksum:
         raise InvalidInputError(f"{path} is damaged: its description does not match its checksum")
-    if missing := [key for key in _REQUIRED if key not in metadata]:
-        raise InvalidInputError(f"{path} does not say its {missing[0]}; expected {_SUPPORTED}")
-    return {**metadata, "shape": tuple(metadata["shape"])}, weights
+    known = convert(entry.metadata, _Known, where)
+    return {**entry.metadata, "shape": known.shape}, entry.weights
 
 
 def _verified(path: Path, content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
