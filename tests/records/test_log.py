@@ -8,6 +8,7 @@ import signal
 import warnings
 from fractions import Fraction
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +23,8 @@ from tests.helpers.running import start
 
 def test_an_outcome_takes_numpy_and_keeps_plain_numbers():
     counts = np.array([[1, 8, 1], [1, 60, 39]])
-    made = outcome(0, index=np.int64(0), selection=np.array([1, 8, 1]), counts=counts, radius=np.float64(0.25))
+    changes = {"index": np.int64(0), "radius": np.float64(0.25)}
+    made = msgspec.structs.replace(outcome(0), **changes, selection=np.array([1, 8, 1]), counts=counts)
     assert made == outcome(0, radius=0.25)
     assert made.counts == ((1, 8, 1), (1, 60, 39))
     assert type(made.counts[0][0]) is int
