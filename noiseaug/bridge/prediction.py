@@ -6,7 +6,6 @@ A family is what the training inputs alone make of training with noise: the kern
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +21,7 @@ from noiseaug.bridge.quadratic import QuadraticFamily
 from noiseaug.bridge.samples import default_components
 from noiseaug.confidence import binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.progress import progress_bar
 from noiseaug.tables import to_frame
 from noiseaug.validation import FloatArray
 from noiseaug.votes import GaussianNoise, noisy_rows
@@ -190,7 +190,8 @@ def rule_votes(
     counts = np.zeros((len(family.train_sigma), len(inputs), family.num_classes), dtype=np.int64)
     noise = GaussianNoise(smooth_sigma)
     group = max(1, min(len(inputs), _BLOCK_FLOATS // (max(family.width, family.dim) * votes)))
-    for start in _bar(range(0, len(inputs), group), progress, f"{family.rule} rule, β = {smooth_sigma:g}"):
+    title = f"{family.rule} rule, β = {smooth_sigma:g}"
+    for start in progress_bar(range(0, len(inputs), group), show=progress, desc=title):
         chosen = range(start, min(start + group, len(inputs)))
         noisy = np.empty((len(chosen), votes, family.dim), dtype=np.float32)
         for row, i in enumerate(chosen):
@@ -266,10 +267,3 @@ def _acr_rows(
             | {"vote_failure_prob": vote_failure_prob}
         )
     return rows
-
-
-def _bar(items: range, show: bool, what: str) -> Iterable[int]:
-    from tqdm import tqdm
-
-    bar: Iterable[int] = tqdm(items, desc=what, disable=not show, mininterval=0.1 if sys.stderr.isatty() else 10.0)
-    return bar

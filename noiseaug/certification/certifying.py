@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from noiseaug.certification.certifier import Certifier
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
+from noiseaug.runs.progress import progress_bar
 from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
 
 if TYPE_CHECKING:
@@ -167,19 +167,8 @@ def _outcomes(
     todo: list[int],
     progress: bool,
 ) -> Iterator[Outcome]:
-    from tqdm import tqdm
-
-    # a log file gets a line now and then, a terminal a bar that moves
-    every = 0.1 if sys.stderr.isatty() else 10.0
     given = ((inputs[i], int(places[i]), int(truth[i])) for i in todo)
-    yield from tqdm(
-        certifier.outcomes(given),
-        total=len(todo),
-        desc="certify",
-        disable=not progress,
-        unit="input",
-        mininterval=every,
-    )
+    yield from progress_bar(certifier.outcomes(given), total=len(todo), desc="certify", show=progress, unit="input")
 
 
 def predict(

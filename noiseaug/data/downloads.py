@@ -6,7 +6,6 @@ A file is known by its size and its sha256. Nothing is handed on whose hash was 
 from __future__ import annotations
 
 import hashlib
-import sys
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import write_atomically
+from noiseaug.runs.progress import progress_bar
 
 __all__ = ["DataFile", "Found", "download", "find", "import_pooch", "unpack"]
 
@@ -204,10 +204,7 @@ def _bar(name: str, size: int, progress: bool) -> Iterator[Any]:
     if not progress:
         yield False
         return
-    from tqdm import tqdm
-
-    every = 0.1 if sys.stderr.isatty() else 10.0
-    bar = tqdm(desc=name, total=size, unit="B", unit_scale=True, mininterval=every)
+    bar = progress_bar(show=True, desc=name, total=size, unit="B", unit_scale=True)
     try:
         yield _Progress(bar, size)
     except BaseException:

@@ -6,11 +6,8 @@ input as JSON. A line is written whole or, by a killed process, cut off; a cut-o
 
 from __future__ import annotations
 
-import os
-import time
 import warnings
 from collections.abc import Sequence, Set
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -25,14 +22,13 @@ from noiseaug.records.logfile import (
     header_line,
     parse,
     plain,
-    read_all,
     read_closed,
     refuse_difference,
 )
 from noiseaug.records.outcome import Outcome, outcomes_frame
 from noiseaug.records.tsv import HEADER, read_tsv
 from noiseaug.runs import write_atomically
-from noiseaug.runs.locks import open_locked
+from noiseaug.runs.journal import Journal
 from noiseaug.tables import floor_radius
 
 if TYPE_CHECKING:
@@ -40,24 +36,20 @@ if TYPE_CHECKING:
 
 __all__ = ["RunLog", "floor_radius", "merge_logs", "read_any", "read_log", "refuse_table"]
 
-_SYNC_SECONDS = 1.0  # of work that a power cut may cost; a killed process loses nothing
-
 
 class RunLog:
-    """The log of one run, open for more outcomes and held against other writers; a context manager.
+    """The log of one run, open for more outcomes and locked against other writers; a context manager.
 
     Every outcome is in the file when :meth:`append` returns. A log to which nothing was appended is removed when it is
     closed, if it was new.
     """
 
-    def __init__(self, path: Path, handle: int, description: dict[str, Any]) -> None:
-        self.path = path
+    def __init__(self, journal: Journal, description: dict[str, Any]) -> None:
+        self.path = journal.path
         self.description = description
-        self._handle = handle
+        self._journal = journal
         self._finished: set[int] = set()
-        self._size = 0
         self._new = False
-        self._synced = time.monotonic()
 
     @classmethod
     def open(cls, path: Path | str, description: dict[str, Any], *, resume: bool = False) -> RunLog:
@@ -77,23 +69,23 @@ class RunLog:
         if path.is_dir():
             raise InvalidInputError(f"{path} is a directory; expected the file of a log")
         path.parent.mkdir(parents=True, exist_ok=True)
-        log = cls(path, open_locked(path), stored)
+        log = cls(Journal(path), stored)
         try:
-            log._take_up(resume)
+            log._begin(resume)
         except BaseException:
-            os.close(log._handle)
+            log._journal.close()
             raise
         return log
 
-    def _take_up(self, resume: bool) -> None:
-        content = read_all(self._handle)
+    def _begin(self, resume: bool) -> None:
+        content = self._journal.read()
         if content and not resume:
             raise InvalidInputError(f"{self.path} exists; resume the run that it holds, or choose another file")
         found = parse(self.path, content)
         if found.header is None:
             self._new = not content
-            os.ftruncate(self._handle, 0)
-            self._write(header_line(self.description))
+            self._journal.keep(0)
+            self._journal.append(header_line(self.description))
             return
         refuse_difference(self.path, found.header.description, self.description)
         if found.header.noiseaug != noiseaug.__version__:
@@ -101,8 +93,8 @@ class RunLog:
                 f"{self.path} was begun by noiseaug {found.header.noiseaug}, this is {noiseaug.__version__}; "
                 "choose another file"
             )
-        os.ftruncate(self._handle, found.size)
-        self._size, self._finished = found.size, set(found.outcomes)
+        self._journal.keep(found.size)
+        self._finished = set(found.outcomes)
 
     @property
     def finished(self) -> Set[int]:
@@ -123,41 +115,16 @@ class RunLog:
             raise InvalidInputError(
                 f"input {outcome.index} has counts of {len(outcome.selection)} classes; the run has {classes}"
             )
-        self._write(outcome.line() + "\n")
+        self._journal.append(outcome.line() + "\n")
         self._finished.add(outcome.index)
-
-    def _write(self, line: str) -> None:
-        rest = memoryview(line.encode())
-        size = self._size + len(rest)
-        try:
-            while rest:
-                rest = rest[os.write(self._handle, rest) :]
-            self._size = size
-        except BaseException:
-            # half a line would spoil the next one
-            with suppress(OSError):
-                os.ftruncate(self._handle, self._size)
-            raise
-        if time.monotonic() - self._synced > _SYNC_SECONDS:
-            os.fsync(self._handle)
-            self._synced = time.monotonic()
 
     def frame(self) -> pd.DataFrame:
         """Everything in the log, those of earlier processes too, as :func:`outcomes_frame`."""
         return outcomes_frame(parse(self.path, self.path.read_bytes()).outcomes.values())
 
     def close(self) -> None:
-        """Lets go of the file; more than once does no harm."""
-        if self._handle < 0:
-            return
-        handle, self._handle = self._handle, -1
-        try:
-            if self._new and not self._finished:
-                self.path.unlink(missing_ok=True)  # before the lock goes, so that nobody can have begun to use it
-            else:
-                os.fsync(handle)
-        finally:
-            os.close(handle)
+        """Closes the file; closing it again does nothing."""
+        self._journal.close(remove=self._new and not self._finished)
 
     def __enter__(self) -> RunLog:
         return self

@@ -16,9 +16,10 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import Outcome
 from noiseaug.runs import difference, shown
 from noiseaug.runs.decoding import convert, decode
+from noiseaug.runs.journal import read_all, whole_lines
 from noiseaug.runs.locks import lock_file
 
-__all__ = ["START", "Content", "header_line", "parse", "plain", "read_all", "read_closed", "refuse_difference"]
+__all__ = ["START", "Content", "header_line", "parse", "plain", "read_closed", "refuse_difference"]
 
 _FORMAT = "noiseaug certification log 1"
 START = b'{"format": "noiseaug certification log '
@@ -83,8 +84,7 @@ def parse(path: Path, content: bytes) -> Content:
     Raises:
         InvalidInputError: for any other damage, and for files that are no log; with the number of the line.
     """
-    size = content.rfind(b"\n") + 1
-    lines = content[:size].split(b"\n")[:-1]
+    lines, size = whole_lines(content)
     if not (content.startswith(START) or (not lines and START.startswith(content))):
         raise InvalidInputError(f"{path} is no log of a certification by noiseaug; choose another file")
     header = _parse_header(path, lines[0]) if lines else None
@@ -162,12 +162,3 @@ def read_closed(path: Path) -> tuple[Header, dict[int, Outcome]]:
     if content.torn:
         warnings.warn(f"{path}, line {content.lines + 1} is cut off and was left out", stacklevel=3)
     return content.header, content.outcomes
-
-
-def read_all(handle: int) -> bytes:
-    """The whole of an open file."""
-    os.lseek(handle, 0, os.SEEK_SET)
-    parts = []
-    while part := os.read(handle, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)

@@ -55,7 +55,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, description: Any, results: tuple[str, ...] = ()) -> None:
         self.path = path
-        self._description = json.loads(json.dumps(description))
+        self.description = json.loads(json.dumps(description))
         self._results = results
         self._started = time.time()
 
@@ -77,7 +77,7 @@ class RunDirectory:
             if self.path.exists() and not _is_empty(self.path):
                 raise InvalidInputError(f"{self.path} exists and holds no run; choose another --out")
             return "new"
-        found = difference(record.description, self._description)
+        found = difference(record.description, self.description)
         if found is not None:
             raise InvalidInputError(
                 f"{self.path} holds a run of another description; choose another --out{_told(found)}"
@@ -119,10 +119,11 @@ class RunDirectory:
             for stale in self.path.glob(f".{name}.*.part"):
                 stale.unlink(missing_ok=True)
 
-    def _write_record(self, status: str, **more: Any) -> None:
+    def write_record(self, status: Literal["unfinished", "complete"], **more: Any) -> None:
+        """Writes ``run.json``; ``more``: further entries, as plain values."""
         record = {
             "status": status,
-            "description": self._description,
+            "description": self.description,
             "versions": _versions(),
             "platform": platform.platform(),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,8 @@
-"""Locks on files and directories, held against other processes for as long as this one lives."""
+"""Locks on files and directories, held against other processes for as long as this one lives.
+
+The package filelock would lock a second file beside the first, and that file would stay. A lock on the open file itself
+leaves nothing behind, ends with its process however that dies, and may be shared by readers.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,16 @@ from pathlib import Path
 
 from noiseaug.errors import InvalidInputError
 
+try:
+    import fcntl
+except ImportError:  # no advisory locks on this system
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["lock_file", "locked_directory", "open_locked"]
 
 
 def open_locked(path: Path) -> int:
-    """The file, created where it does not exist, held against other writers until it is closed."""
+    """The file, created where it does not exist, locked against other writers until it is closed."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -29,14 +38,18 @@ def open_locked(path: Path) -> int:
 
 
 def lock_file(handle: int, path: Path, *, shared: bool) -> None:
-    """Locks an open file, where the system has advisory locks."""
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
+    """Locks an open file or directory, where the system has advisory locks.
+
+    Raises:
+        InvalidInputError: where another process has locked it.
+    """
+    if fcntl is None:
         return
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
+        if path.is_dir():
+            raise InvalidInputError(f"another process is running into {path}; choose another --out") from None
         raise InvalidInputError(f"another process is writing {path}; wait for it, or choose another file") from None
     except OSError:  # nor on this file system
         pass
@@ -44,20 +57,13 @@ def lock_file(handle: int, path: Path, *, shared: bool) -> None:
 
 @contextmanager
 def locked_directory(path: Path) -> Iterator[None]:
-    """Holds a directory against other processes, for as long as this one lives at most; leaves no trace in it."""
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
+    """Locks a directory against other processes; leaves no trace in it."""
+    if fcntl is None:  # such systems cannot open a directory either
         yield
         return
     handle = os.open(path, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(f"another process is running into {path}; choose another --out") from None
-        except OSError:  # nor on this file system
-            pass
+        lock_file(handle, path, shared=False)
         yield
     finally:
         os.close(handle)

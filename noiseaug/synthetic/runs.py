@@ -11,13 +11,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from noiseaug.runs import directory as run_directory
-from noiseaug.runs import naming, run_all, write_atomically
+from noiseaug.runs import run_all, write_atomically
 from noiseaug.runs.decoding import decode
+from noiseaug.runs.journal import Journal, whole_lines
 from noiseaug.sweeps import run_cell
 from noiseaug.synthetic.study import Study
 from noiseaug.tables import read_table, to_frame
@@ -42,7 +43,7 @@ class RunDirectory(run_directory.RunDirectory):
 
     def __init__(self, path: Path, study: Study) -> None:
         super().__init__(path, study.describe(), results=("table.csv",))
-        self._log: IO[str] | None = None
+        self._journal: Journal | None = None
 
     @property
     def _cells(self) -> Path:
@@ -67,43 +68,36 @@ class RunDirectory(run_directory.RunDirectory):
                 self._close()
 
     def _read_cells(self) -> Cells:
-        """The cells of an interrupted run; the log is open for more of them afterwards."""
+        """The cells of an interrupted run; the journal is open for more of them afterwards."""
+        self._journal = Journal(self._cells)
+        lines, size = whole_lines(self._journal.read())
         done: Cells = {}
-        content = self._cells.read_bytes() if self._cells.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             # rows may hold NaN and infinity
             cell = decode(line, _Cell, f"{self._cells}, line {number}", "; choose another --out", strict=False)
             done[cell.key] = cell.rows
-        if len(whole) < len(content):
-            # a torn last line would spoil the next one
-            with self._cells.open("r+b") as stream:
-                stream.truncate(len(whole))
-        self._log = self._cells.open("a", encoding="utf-8")
+        self._journal.keep(size)
         return done
 
     def append(self, key: str, rows: list[dict[str, Any]]) -> None:
         """Adds one finished cell; the first one of a new run marks the directory as an unfinished run."""
-        if self._log is None:
+        if self._journal is None:
             self._cells.unlink(missing_ok=True)
-            self._write_record("unfinished")
-            self._log = self._cells.open("w", encoding="utf-8")
-        with naming(self._cells):
-            self._log.write(json.dumps({"key": key, "rows": rows}) + "\n")
-            self._log.flush()
+            self.write_record("unfinished")
+            self._journal = Journal(self._cells)
+        self._journal.append(json.dumps({"key": key, "rows": rows}) + "\n")
 
     def finish(self, table: pd.DataFrame) -> None:
         """Writes the table and marks the run complete."""
         write_atomically(self.table, table.to_csv(index=False))
-        self._write_record("complete")
+        self.write_record("complete")
         self._close()
         self._cells.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        if self._log is not None:
-            log, self._log = self._log, None
-            with naming(self._cells):
-                log.close()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
 
 def run_study(

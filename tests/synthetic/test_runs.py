@@ -300,7 +300,7 @@ def test_a_repetition_that_cannot_begin_changes_nothing(study, tmp_path, monkeyp
 
 def test_a_run_killed_between_table_and_record_is_finished_by_resume(study, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(RunDirectory, "_write_record", failing_record := FailingRecord(RunDirectory._write_record))
+        patch.setattr(RunDirectory, "write_record", failing_record := FailingRecord(RunDirectory.write_record))
         with pytest.raises(KeyboardInterrupt):
             run(study, tmp_path / "run")
     assert failing_record.statuses == ["unfinished", "complete"]
@@ -312,7 +312,7 @@ def test_a_run_killed_between_table_and_record_is_finished_by_resume(study, tmp_
 
 
 class FailingRecord:
-    """Stands for ``_write_record`` and is interrupted at the second call."""
+    """Stands for ``write_record`` and is interrupted at the second call."""
 
     def __init__(self, honest):
         self.honest, self.statuses = honest, []
@@ -396,11 +396,22 @@ def test_an_unfinished_run_is_not_begun_again(study, half):
     assert content(half) == before
 
 
-@pytest.mark.parametrize("versions", [{"noiseaug": "0.0.0"}, {}, None, "0.1.0"])
-def test_an_unfinished_run_of_another_version(study, half, versions):
+OTHER_VERSION = "was begun by another version of noiseaug"
+
+
+@pytest.mark.parametrize(
+    ("versions", "fault"),
+    [
+        ({"noiseaug": "0.0.0"}, OTHER_VERSION),
+        ({}, OTHER_VERSION),
+        (None, "versions: expected object, got null"),
+        ("0.1.0", "versions: expected object, got str"),
+    ],
+)
+def test_an_unfinished_run_of_another_version(study, half, versions, fault):
     change_record(half, versions=versions)
     before = content(half)
-    with pytest.raises(InvalidInputError, match="was begun by another version of noiseaug; choose another --out"):
+    with pytest.raises(InvalidInputError, match=f"{fault}; choose another --out"):
         run(study, half, resume=True)
     assert content(half) == before
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from noiseaug import validation
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.progress import progress_bar
 from noiseaug.vision.attacks.soft import ATTACKS, DDN, PGD, draw_noise, frozen, log_odds, soft_log_prob
 from noiseaug.votes import ABSTAIN, Counter, Noise
 
@@ -116,7 +116,7 @@ def attack_frame(
     claims = _claims(certified, places)
     rows = [
         row
-        for i in _counted(len(images), progress)
+        for i in progress_bar(range(len(images)), show=progress, desc="attack", unit="image")
         for row in _image_rows(assault, images[i], int(labels[i]), int(places[i]), claims.get(int(places[i])))
     ]
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in _TYPES.items()})
@@ -322,10 +322,3 @@ def _claims(certified: pd.DataFrame | None, places: np.ndarray) -> dict[int, tup
             "images that were certified, or leave the certificates out"
         )
     return claims
-
-
-def _counted(images: int, progress: bool) -> Iterator[int]:
-    from tqdm import tqdm
-
-    every = 0.1 if sys.stderr.isatty() else 10.0
-    yield from tqdm(range(images), desc="attack", disable=not progress, unit="image", mininterval=every)

@@ -40,7 +40,7 @@ class GridDirectory(RunDirectory):
                 ``resume`` was not asked for.
         """
         record = read_record(self.path)
-        same = record is not None and record.description == self._description
+        same = record is not None and record.description == self.description
         begun = [model for model in part if (self.models / model.name).exists()]
         if same and not resume and (begun or whole):
             raise InvalidInputError(
@@ -57,7 +57,7 @@ class GridDirectory(RunDirectory):
     def begin(self) -> None:
         """Marks the directory as that of an unfinished grid, unless it is this grid's already."""
         if read_record(self.path) is None:
-            self._write_record("unfinished")
+            self.write_record("unfinished")
         self.votes.mkdir(exist_ok=True)
 
     def log(self, cell: Cell) -> Path:
@@ -90,4 +90,4 @@ class GridDirectory(RunDirectory):
             write_atomically(self.path / f"{name}.csv", table.to_csv(index=False))
         for name, figure in figures.items():
             save_figure(figure, self.path / f"{name}.png")
-        self._write_record("complete", radii=list(radii))
+        self.write_record("complete", radii=list(radii))

@@ -45,7 +45,7 @@ class TrainingDirectory(RunDirectory):
     def save(self, trainer: Trainer) -> None:
         """Keeps all that is needed to go on from here."""
         if not self._begun:
-            self._write_record("unfinished")
+            self.write_record("unfinished")
             self._begun = True
         content = io.BytesIO()
         torch.save(trainer.state(), content)
@@ -85,5 +85,5 @@ class TrainingDirectory(RunDirectory):
             save_checkpoint(self.path / FILE_NAME, trainer.result, metadata)
         # where batch norm sees a share of the batch alone, how many shared it is part of the result
         processes = {"processes": trainer.workers.count} if trainer.workers.count > 1 else {}
-        self._write_record("complete", results=results, seconds=round(trainer.seconds, 3), **processes)
+        self.write_record("complete", results=results, seconds=round(trainer.seconds, 3), **processes)
         (self.path / _STATE_FILE).unlink(missing_ok=True)

@@ -7,7 +7,6 @@ and ``state.pt`` while the run is under way.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import torch
 from noiseaug import validation as checks
 from noiseaug.data import ImageSet
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.progress import progress_bar
 from noiseaug.vision.device import as_device
 from noiseaug.vision.models import (
     Classifier,
@@ -254,21 +254,17 @@ def _train(
     progress: bool,
     writer: Callable[[dict[str, float]], None] | None,
 ) -> None:
-    from tqdm import tqdm
-
     workers, images = trainer.workers, len(trainer.training.labels)
     done = trainer.epoch * images
-    every = 0.5 if sys.stderr.isatty() else 10.0
     saved = time.monotonic()
     held_out = _held_out(job, trainer.device)
     with (
         _interruption() as interrupted,
-        tqdm(
+        progress_bar(
             total=job.recipe.epochs * images,
             initial=done,
-            disable=not (progress and workers.leads),
+            show=progress and workers.leads,
             unit="image",
-            mininterval=every,
             desc="train",
         ) as bar,
     ):
