@@ -28,7 +28,7 @@ def run(repeats: int) -> list[Row]:
     from noiseaug.vision.training import Trainer, TrainingSet, default_recipe
 
     train, test = (load_images("digits", split) for split in ("train", "test"))
-    data = TrainingSet(torch.from_numpy(train.images), torch.from_numpy(train.labels), len(train))
+    data = TrainingSet(torch.from_numpy(train.inputs), torch.from_numpy(train.labels), len(train))
     recipe = default_recipe("mlp", train.shape, make_objective("gaussian", SIGMA), epochs=30)
     torch.manual_seed(0)
     trainer = Trainer(recipe, data, build_model("mlp", train.shape, train.num_classes))

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -64,7 +63,7 @@ def measure(name: str, run: str | None, options: argparse.Namespace) -> Iterator
     torch.manual_seed(0)
     model = (build_model(name, shape, 10) if subject is None else subject.base.model).eval()
     flops, classes = operations(model, shape), model.num_classes
-    x = torch.rand(shape) if subject is None else torch.from_numpy(subject.data.x[0] / np.float32(255))
+    x = torch.rand(shape) if subject is None else torch.from_numpy(subject.data.floats([0])[0])
     there, image = model.to(device), x.to(device)
     loop, looped = rate(lambda n: obvious(there, image, n, classes), 1000, options.seconds, device)
     strict = loop
@@ -100,8 +99,8 @@ def measure(name: str, run: str | None, options: argparse.Namespace) -> Iterator
 
 def at_one_radius(base: TorchBase, subject: Any, options: argparse.Namespace, loop_seconds: float) -> dict[str, Any]:
     """Test images certified by multi-look, against what the loop would need for all their votes."""
-    every = max(1, len(subject.data.x) // options.images)
-    images, labels = subject.data.x[::every], subject.data.y[::every]
+    every = max(1, len(subject.data) // options.images)
+    images, labels = subject.data.inputs[::every], subject.data.labels[::every]
     rule = MultiLook((options.radius,))
     counter = base.vote_counter(noise=GaussianNoise(SIGMA))
     certifier = Certifier(counter, Run(SIGMA, FULL, 1e-3, counter.num_classes), 100, rule)
@@ -117,7 +116,7 @@ def at_one_radius(base: TorchBase, subject: Any, options: argparse.Namespace, lo
         "multi_look_votes_per_image": round(float(frame["n"].mean())),
         "multi_look_seconds_per_image": round(seconds, 4),
         "multi_look_ratio": round(loop_seconds / seconds, 1),
-        "test_set_minutes": round(seconds * len(subject.data.x) / 60, 1),
+        "test_set_minutes": round(seconds * len(subject.data) / 60, 1),
     }
 
 

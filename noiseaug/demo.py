@@ -38,8 +38,8 @@ def main(folder: Path = Path("noiseaug-results/digits")) -> None:
     log.unlink(missing_ok=True)
     frame = certify(
         base,
-        data.x,
-        labels=data.y,
+        data.test.inputs,
+        labels=data.test.labels,
         smooth_sigma=_SMOOTH_SIGMA,
         n=_VOTES,
         failure_prob=_FAILURE_PROB,
@@ -48,9 +48,9 @@ def main(folder: Path = Path("noiseaug-results/digits")) -> None:
         progress=True,
     )
     region = HalfSpace(base.coef_[0].astype(float), -float(base.intercept_[0]))
-    margin = region.margin(data.x.astype(float), _SMOOTH_SIGMA)
+    margin = region.margin(data.test.rows().astype(float), _SMOOTH_SIGMA)
     radii = np.linspace(0, 1.9, 77)
-    own = np.where(data.y == 1, margin, -margin)
+    own = np.where(data.test.labels == 1, margin, -margin)
     predicted = finite_sample_curve(own, _SMOOTH_SIGMA, radii, VoteBudget(_VOTES, _FAILURE_PROB))
     curve = pd.DataFrame({"radius": radii, "value": predicted})
     measured = certified_accuracy(frame, radii)

@@ -71,13 +71,12 @@ def _digits() -> pd.DataFrame:
     from noiseaug.data import load_data
 
     data = load_data("digits:3,8")
-    assert data.train_x is not None
-    assert data.train_y is not None
-    surrogate = fit_surrogate(data.train_x, data.train_y)
+    assert data.train is not None
+    surrogate = fit_surrogate(data.train.inputs, data.train.labels)
     alphas, radii = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0), (0.0, 0.25, 0.5, 0.75, 1.0)
     table = pd.concat(
         [
-            pair_table(surrogate, data.x, data.y, train_sigma=alphas, radii=radii, task=data.name),
+            pair_table(surrogate, data.test.inputs, data.test.labels, train_sigma=alphas, radii=radii, task=data.name),
             linear_table(data, train_sigma=alphas, radii=radii, copies=5),
         ],
         ignore_index=True,

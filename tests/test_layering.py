@@ -68,7 +68,7 @@ def test_the_check_fires(complaints, module):
         ("import noiseaug.cli.train", set()),
         ("import noiseaug.vision, noiseaug.vision.training.distributed; dir(noiseaug.vision)", set()),
         ("import noiseaug.records, noiseaug.certificates, noiseaug.votes; dir(noiseaug.records)", set()),
-        ("import noiseaug.data.images", set()),
+        ("import noiseaug.data.loading", set()),
         ("import noiseaug.plotting", set()),
         ("from noiseaug import sweep, tasks, risk, predictors", {"scipy"}),
         ("from noiseaug.synthetic.presets import PRESETS", {"scipy"}),

@@ -24,7 +24,7 @@ from benchmarks.cuda.stages import Context, Table, caught
 from noiseaug.certificates import Certificate, Cohen, ConfidenceSequence, MultiLook, Run
 from noiseaug.certification import Certifier
 from noiseaug.certification.certifying import describe
-from noiseaug.data import ImageSet
+from noiseaug.data import LabelledSet
 from noiseaug.records import RunLog
 from noiseaug.report import average_certified_radius, certified_accuracy
 from noiseaug.runs import write_atomically
@@ -90,7 +90,13 @@ def plan(context: Context, setting: Setting) -> list[Work]:
 
 
 def certify_one(
-    work: Work, path: Path, images: ImageSet, setting: Setting, context: Context, table: Table, every: int | None = None
+    work: Work,
+    path: Path,
+    images: LabelledSet,
+    setting: Setting,
+    context: Context,
+    table: Table,
+    every: int | None = None,
 ) -> None:
     """Certifies as many images as time allows, and writes a row."""
     model, metadata = load_checkpoint(path)

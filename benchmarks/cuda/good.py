@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.cuda.stages import Context, Table, first_line
-from noiseaug.data import ImageSet, load_images
+from noiseaug.data import LabelledSet, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import write_atomically
 from noiseaug.vision.device import as_device
@@ -66,7 +66,7 @@ class Setting:
         """The one that a context asks for."""
         return cls(made_up(context.work), "mlp", 64, 0.05, 0.25, 20, 1000, 2.0) if context.small else cls()
 
-    def images(self, context: Context, split: str) -> ImageSet:
+    def images(self, context: Context, split: str) -> LabelledSet:
         """A split, from what is there."""
         return load_images(self.data, split, root=context.data, download=False)
 
@@ -125,8 +125,8 @@ def one_network(
     setting: Setting,
     context: Context,
     table: Table,
-    train: ImageSet,
-    watched: ImageSet,
+    train: LabelledSet,
+    watched: LabelledSet,
 ) -> None:
     """Trains for a time; without torch.compile where that fails."""
     end = time.monotonic() + min(seconds, setting.longest)
@@ -135,7 +135,7 @@ def one_network(
         setting.arch, train.shape, objective,
         batch=setting.batch, learning_rate=setting.learning_rate, precision="bfloat16", clip=1.0,
     )  # fmt: skip
-    data = TrainingSet(*(torch.from_numpy(each).to(device) for each in (train.images, train.labels)), len(train))
+    data = TrainingSet(*(torch.from_numpy(each).to(device) for each in (train.inputs, train.labels)), len(train))
     for compiled in (True, False) if device.type == "cuda" and setting.compiled else (False,):
         table.drop(network=name)
         run = _Run(name, replace(recipe, compiled=compiled), context, setting, table, watched)
@@ -152,15 +152,15 @@ class _Run:
     """One training, its rows and its weights."""
 
     def __init__(
-        self, name: str, recipe: Recipe, context: Context, setting: Setting, table: Table, watched: ImageSet
+        self, name: str, recipe: Recipe, context: Context, setting: Setting, table: Table, watched: LabelledSet
     ) -> None:
         self.name, self.recipe, self.context, self.setting, self.table = name, recipe, context, setting, table
         self.device = as_device(context.device)
-        self.watched = tuple(torch.from_numpy(each).to(self.device) for each in (watched.images, watched.labels))
+        self.watched = tuple(torch.from_numpy(each).to(self.device) for each in (watched.inputs, watched.labels))
         self.saved = time.monotonic()
         self.trainer: Trainer | None = None
 
-    def train(self, data: TrainingSet, images: ImageSet, seconds: float) -> None:
+    def train(self, data: TrainingSet, images: LabelledSet, seconds: float) -> None:
         """To the end, which comes in time."""
         budget = TimeBudget(seconds)
         torch.manual_seed(key_of("weights", self.recipe.seed))

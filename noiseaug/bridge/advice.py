@@ -24,7 +24,7 @@ from noiseaug import validation
 from noiseaug.bridge.choice import best_level, plausible_levels, recommended_level
 from noiseaug.bridge.compare import choices
 from noiseaug.bridge.prediction import RULES, make_family, rule_votes
-from noiseaug.bridge.samples import class_mask, default_components, flat, spread, training_part
+from noiseaug.bridge.samples import class_mask, default_components, spread, training_part
 from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
 from noiseaug.data import DataSource
@@ -133,11 +133,11 @@ def advise(
     votes = _enough_votes(votes, radius / beta)
     x, y = training_part(data, points, seed)
     family = make_family(rule, x, y, train_sigma)
-    rows = spread(len(data.x), images)
+    rows = spread(len(data.test), images)
     result = rule_votes(
         family,
-        flat(data.x[rows]),
-        data.y[rows],
+        data.test.rows(rows),
+        data.test.labels[rows],
         smooth_sigma=beta,
         votes=votes,
         seed=seed,

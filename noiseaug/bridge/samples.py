@@ -10,6 +10,7 @@ from scipy import linalg
 
 from noiseaug import validation
 from noiseaug.data import DataSource
+from noiseaug.data.formats import to_floats
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import distinct
 from noiseaug.validation import FloatArray
@@ -31,11 +32,8 @@ _WIDE, _SOME_AXES = 1000, 200  # inputs with more coordinates than that keep so 
 
 
 def flat(x: np.ndarray) -> np.ndarray:
-    """Inputs as rows, shape (m, dim), float32; 8-bit images are scaled to [0, 1] as the vote engine does."""
-    rows = np.asarray(x).reshape(len(x), -1)
-    if rows.dtype == np.uint8:
-        return np.divide(rows, np.float32(255), dtype=np.float32)
-    return np.ascontiguousarray(rows, dtype=np.float32)
+    """Inputs as rows, shape (m, dim), float32; 8-bit images are scaled to [0, 1]."""
+    return to_floats(np.asarray(x)).reshape(len(x), -1)
 
 
 def some(count: int, most: int | None, seed: int) -> np.ndarray:
@@ -58,10 +56,10 @@ def training_part(data: DataSource, most: int | None, seed: int) -> tuple[np.nda
     Raises:
         InvalidInputError: for data without training inputs.
     """
-    if data.train_x is None or data.train_y is None:
+    if data.train is None:
         raise InvalidInputError(f"{data.name} has no train_x and train_y; a prediction needs training inputs")
-    rows = some(len(data.train_x), most, seed)
-    return flat(data.train_x[rows]), np.asarray(data.train_y[rows], dtype=np.int64)
+    rows = some(len(data.train), most, seed)
+    return data.train.rows(rows), data.train.labels[rows]
 
 
 def class_mask(labels: np.ndarray, pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

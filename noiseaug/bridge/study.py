@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ from noiseaug import validation
 from noiseaug.bridge.compare import check_votes, gap_table, measured_rows, overlay
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.bridge.prediction import RULES, make_family, rule_table, rule_votes
-from noiseaug.bridge.samples import flat, spread, training_part
+from noiseaug.bridge.samples import spread, training_part
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
 from noiseaug.bridge.vote_prediction import same_seed_trains, split_log, two_logs
-from noiseaug.data import DataSource
+from noiseaug.data import DataSource, LabelledSet, split_name
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
 from noiseaug.tables import distinct, read_table
@@ -145,8 +145,8 @@ def run_bridge(
         _check_measured(measured, data.name, levels, split)  # before the work
     x, y = training_part(data, points, seed)
     whole = training_part(data, None, seed)
-    rows = spread(len(data.x), images)
-    inputs, labels = flat(data.x[rows]), data.y[rows]
+    rows = spread(len(data.test), images)
+    inputs, labels = data.test.rows(rows), data.test.labels[rows]
     options: dict[str, Any] = {"votes": levels.votes, "seed": seed, "indices": rows.tolist(), "progress": progress}
     results, remarks = [], []
     for rule in RULES:
@@ -158,7 +158,7 @@ def run_bridge(
     compared = [] if measured is None else [overlay(predicted, measured, split=split).assign(against=_MEASURED)]
     best = None
     if y.max() == 1:
-        half = replace(data, train_x=x, train_y=y)
+        half = DataSource(data.test, LabelledSet(data.name, "train", x, y, data.test.classes))
         pair, best, inner, remark = _two_classes(data, half, whole, levels, components, copies if linear else 0, seed)
         predicted = pd.concat([predicted, pair], ignore_index=True)
         compared += inner
@@ -186,10 +186,9 @@ def _check_measured(measured: pd.DataFrame, data: str, levels: Levels, split: st
 
 def _same_data(one: str, other: str) -> bool:
     """Whether two names are of one data set; of files the folder does not matter, nor the order of classes."""
-    if one.endswith(".npz") and other.endswith(".npz"):
-        return Path(one).name == Path(other).name
-    first, second = (name.partition(":") for name in (one, other))
-    return first[0] == second[0] and sorted(first[2].split(",")) == sorted(second[2].split(","))
+    first, second = split_name(one), split_name(other)
+    same_set = Path(first[0]).name == Path(second[0]).name
+    return same_set and sorted((first[1] or "").split(",")) == sorted((second[1] or "").split(","))
 
 
 def _gaps(compared: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -215,7 +214,8 @@ def _two_classes(
     import pandas as pd
 
     surrogate = fit_surrogate(*whole, components=components)
-    table = pair_table(surrogate, data.x, data.y, train_sigma=levels.train_sigma, radii=levels.radii, task=data.name)
+    x, y = data.test.inputs, data.test.labels
+    table = pair_table(surrogate, x, y, train_sigma=levels.train_sigma, radii=levels.radii, task=data.name)
     if copies:
         trained = linear_table(part, train_sigma=levels.train_sigma, radii=levels.radii, copies=copies, seed=seed)
         table = pd.concat([table, trained], ignore_index=True)

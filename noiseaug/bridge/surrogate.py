@@ -161,13 +161,13 @@ def linear_table(
     Raises:
         InvalidInputError: for data of other than two classes.
     """
-    if data.train_y is None or not np.array_equal(np.unique(data.train_y), [0, 1]):
+    if data.train is None or not np.array_equal(np.unique(data.train.labels), [0, 1]):
         raise InvalidInputError(f"{data.name} does not have two classes to train on; choose some, as in digits:3,8")
     rows: list[dict[str, Any]] = []
     for level in train_sigma:
         model = load_classifier("logistic", data, level, copies, seed)
         region = HalfSpace(model.coef_[0].astype(float), -float(model.intercept_[0]))
-        rows += _counted(region, data.x, data.y, radii, level, LINEAR, data.name)
+        rows += _counted(region, data.test.inputs, data.test.labels, radii, level, LINEAR, data.name)
     return to_frame(rows)
 
 

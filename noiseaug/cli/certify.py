@@ -100,7 +100,7 @@ def _selection(data: Any, every: int | None, shard: str | None, *, told: bool = 
 
     from noiseaug import validation
 
-    count = len(data.x)
+    count = len(data)
     if every is None:
         every = 1 if count <= _ALL_OF else count // _SOME
         if every > 1 and told:
@@ -180,8 +180,8 @@ def certify(
         def take_up(log: Path, places: list[int], part: str | None) -> pd.DataFrame:
             return certification.certify(
                 subject.base,
-                source.x[places],
-                labels=source.y[places],
+                source.inputs[places],
+                labels=source.labels[places],
                 smooth_sigma=smooth_sigma,
                 n=n,
                 n0=n0,
@@ -274,7 +274,7 @@ def predict(
     indices, _ = _selection(source, every, None)
     frame = certification.predict(
         subject.base,
-        source.x[indices],
+        source.inputs[indices],
         smooth_sigma=smooth_sigma,
         n=n,
         failure_prob=failure_prob,
@@ -283,7 +283,7 @@ def predict(
         seed=seed,
         batch=batch,
         indices=indices.tolist(),
-    ).assign(label=source.y[indices])
+    ).assign(label=source.labels[indices])
     text = frame[["index", "label", "prediction", "p_value"]].to_csv(index=False)
     if out is None:
         print(text, end="")

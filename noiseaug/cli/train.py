@@ -154,7 +154,7 @@ def train(
 def _announce(job: Job, processes: int) -> None:
     recipe, objective = job.recipe, job.recipe.objective
     alone = job.labelled is not None and job.teacher is None
-    images = job.labelled if alone else len(job.data.images) - job.validation
+    images = job.labelled if alone else len(job.data) - job.validation
     print(
         f"{recipe.arch} on {images} images of {job.data.name}: {objective.name}, "
         f"α = {objective.train_sigma:g}, {recipe.epochs} epochs, batches of {recipe.batch}, seed {recipe.seed}"

@@ -1,4 +1,4 @@
-"""Data sets by name: images that are published, ``.npz`` files, and inputs to certify with inputs to train on.
+"""Data sets by name, published ones or ``.npz`` files, as one kind of labelled set for every command.
 
 Imports only ``runs``, ``validation`` and ``errors``; no torch.
 """

@@ -1,18 +1,19 @@
-from .images import SPLITS, ImageSet, Inventory, data_root, describe, fetch, load_images
+from .loading import Inventory, data_root, describe, fetch, load_data, load_images, split_name
 from .published import DATASETS, Contents, Source
-from .sources import DataSource, load_data
+from .sets import SPLITS, DataSource, LabelledSet
 
 __all__ = [
     "DATASETS",
     "SPLITS",
     "Contents",
     "DataSource",
-    "ImageSet",
     "Inventory",
+    "LabelledSet",
     "Source",
     "data_root",
     "describe",
     "fetch",
     "load_data",
     "load_images",
+    "split_name",
 ]

@@ -1,4 +1,4 @@
-"""What image files hold: idx (MNIST), the pickled batches of CIFAR-10, and ``.npz``.
+"""What files of data sets hold: idx (MNIST), the pickled batches of CIFAR-10, and ``.npz``.
 
 Bytes come in checked against a published hash, except for ``.npz``, which can hold arrays alone.
 """
@@ -16,17 +16,23 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["parse_cifar", "parse_idx", "read_npz", "to_images", "to_labels"]
+__all__ = ["NoSplitError", "parse_cifar", "parse_idx", "read_npz", "to_floats", "to_inputs", "to_labels"]
 
 _UNSIGNED_BYTES = 8  # idx's number of the type
 _MOST_CLASSES = 100_000
+IMAGE_SHAPES = "(m, H, W), (m, C, H, W) or (m, H, W, C)"
 
 # The names that are in use for the arrays of a split: scikit-learn's and this package's, Keras's, MedMNIST's.
 _INPUT_KEYS = {"test": ("x", "images", "x_test", "test_images"), "train": ("train_x", "train_images", "x_train")}
 _LABEL_KEYS = {"test": ("y", "labels", "y_test", "test_labels"), "train": ("train_y", "train_labels", "y_train")}
+
+
+class NoSplitError(InvalidInputError):
+    """A ``.npz`` file lacks the arrays of a split."""
 
 
 def parse_idx(path: Path, content: bytes, ndim: int) -> np.ndarray:
@@ -124,12 +130,12 @@ def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, int]:
         split: ``train`` or ``test``.
 
     Returns:
-        Images as :func:`to_images` gives them, labels as :func:`to_labels` does, and the number of classes in the whole
+        Inputs as :func:`to_inputs` gives them, labels as :func:`to_labels` does, and the number of classes in the whole
         file.
 
     Raises:
-        InvalidInputError: for a file that is no such archive, lacks the arrays, or holds something else under their
-            names.
+        NoSplitError: where the arrays are not there.
+        InvalidInputError: for a file that is no such archive, or holds something else under their names.
     """
     try:
         # opened here, since np.load leaves files open that it cannot read
@@ -148,50 +154,57 @@ def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, int]:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInputError(f"{path} is not a readable .npz file: {error}") from None
-    images, labels = to_images(f"{path}: {named[0]}", x), to_labels(f"{path}: {named[1]}", y)
-    return images, labels, int(max(counts))
+    return to_inputs(f"{path}: {named[0]}", x), to_labels(f"{path}: {named[1]}", y), int(max(counts))
 
 
 def _key(path: Path, keys: list[str], names: tuple[str, ...]) -> str:
     for name in names:
         if name in keys:
             return name
-    raise InvalidInputError(
-        f"{path} lacks {names[0]} (or {', '.join(names[1:])}); it holds {', '.join(keys) or 'nothing'}"
-    )
+    raise NoSplitError(f"{path} lacks {names[0]} (or {', '.join(names[1:])}); it holds {', '.join(keys) or 'nothing'}")
 
 
-def to_images(name: str, x: np.ndarray) -> np.ndarray:
-    """Images with the channels first.
+def to_inputs(name: str, x: ArrayLike) -> np.ndarray:
+    """Inputs in the form that all of the package takes: images with the channels first, or rows.
 
     Args:
         name: of the array, for messages.
-        x: shape (m, H, W), (m, C, H, W), or (m, H, W, C) where C is 1 or 3 and the second axis is neither; uint8, or
-            floats in [0, 1].
+        x: images of shape (m, H, W), (m, C, H, W), or (m, H, W, C) where C is 1 or 3 and the second axis is neither;
+            uint8, or floats in [0, 1]. Or rows of shape (m, dim), any real numbers; uint8 ones are taken for pixels.
 
     Returns:
-        Shape (m, C, H, W), uint8 or float32.
+        Shape (m, C, H, W) or (m, dim), uint8 or float32.
 
     Raises:
         InvalidInputError: for another shape, type or range.
     """
-    if x.ndim not in (3, 4):
-        raise InvalidInputError(f"{name} has shape {x.shape}; expected (m, H, W), (m, C, H, W) or (m, H, W, C)")
-    if x.ndim == 3:
-        x = x[:, None]
-    elif x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
-        x = x.transpose(0, 3, 1, 2)
-    if x.dtype != np.uint8:
-        if not np.issubdtype(x.dtype, np.floating):
-            raise InvalidInputError(f"{name} is {x.dtype}; expected uint8, or floats in [0, 1]")
+    inputs = np.asarray(x)
+    if inputs.ndim not in (2, 3, 4):
+        raise InvalidInputError(f"{name} has shape {inputs.shape}; expected {IMAGE_SHAPES}, or rows (m, dim)")
+    if inputs.ndim == 3:
+        inputs = inputs[:, None]
+    elif inputs.ndim == 4 and inputs.shape[3] in (1, 3) and inputs.shape[1] not in (1, 3):
+        inputs = inputs.transpose(0, 3, 1, 2)
+    if inputs.dtype != np.uint8:
+        if inputs.dtype.kind not in ("f" if inputs.ndim == 4 else "fiub"):
+            expected = "uint8, or floats in [0, 1]" if inputs.ndim == 4 else "real numbers"
+            raise InvalidInputError(f"{name} is {inputs.dtype}; expected {expected}")
         # NaN fails the comparison too
-        if x.size and not (x.min() >= 0 and x.max() <= 1):
-            raise InvalidInputError(f"{name} runs from {x.min():g} to {x.max():g}; expected [0, 1], or uint8 to 255")
-        x = x.astype(np.float32)
-    return np.ascontiguousarray(x)
+        if inputs.ndim == 4 and inputs.size and not (inputs.min() >= 0 and inputs.max() <= 1):
+            low, high = inputs.min(), inputs.max()
+            raise InvalidInputError(f"{name} runs from {low:g} to {high:g}; expected [0, 1], or uint8 to 255")
+        inputs = inputs.astype(np.float32)
+    return np.ascontiguousarray(inputs)
 
 
-def to_labels(name: str, y: np.ndarray) -> np.ndarray:
+def to_floats(inputs: np.ndarray) -> np.ndarray:
+    """Inputs as float32, 8-bit ones scaled to [0, 1] exactly as the vote engine scales them; a copy only if needed."""
+    if inputs.dtype == np.uint8:
+        return np.divide(inputs, np.float32(255), dtype=np.float32)
+    return np.ascontiguousarray(inputs, dtype=np.float32)
+
+
+def to_labels(name: str, y: ArrayLike) -> np.ndarray:
     """Labels as int64 of shape (m,).
 
     Args:
@@ -201,10 +214,13 @@ def to_labels(name: str, y: np.ndarray) -> np.ndarray:
     Raises:
         InvalidInputError: for another shape or type, and for labels below 0 or absurdly large.
     """
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
-        raise InvalidInputError(f"{name} is {y.dtype} of shape {y.shape}; expected integer labels of shape (m,)")
-    if y.size and not 0 <= y.min() <= y.max() < _MOST_CLASSES:
-        raise InvalidInputError(f"{name} runs from {y.min()} to {y.max()}; expected labels 0 … K−1")
-    return y.astype(np.int64)
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInputError(
+            f"{name} is {labels.dtype} of shape {labels.shape}; expected integer labels of shape (m,)"
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
+        raise InvalidInputError(f"{name} runs from {labels.min()} to {labels.max()}; expected labels 0 … K−1")
+    return labels.astype(np.int64)

@@ -1,7 +1,8 @@
 """The data sets that are known by name: an entry of :data:`DATASETS` each.
 
 Hashes: MNIST and CIFAR-10 from the files themselves, whose md5 sums are those that torchvision publishes; Fashion-MNIST
-as torchvision's prototype of 2022 lists them. Mirrors need no trust, as every file is checked.
+as torchvision's prototype of 2022 lists them, unpacked as several independent projects do. Mirrors need no trust, as
+every file is checked.
 """
 
 from __future__ import annotations
@@ -107,11 +108,13 @@ _FASHION_FILES = {
             "FashionMNIST/raw/train-images-idx3-ubyte.gz",
             26_421_880,
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         ),
         DataFile(
             "FashionMNIST/raw/train-labels-idx1-ubyte.gz",
             29_515,
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         ),
     ),
     "test": (
@@ -119,11 +122,13 @@ _FASHION_FILES = {
             "FashionMNIST/raw/t10k-images-idx3-ubyte.gz",
             4_422_102,
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         ),
         DataFile(
             "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz",
             5_148,
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
     ),
 }
@@ -228,4 +233,4 @@ DATASETS: dict[str, Source] = {
         ),
     ),
 }
-"""Everything that :func:`noiseaug.data.load_images` knows by name."""
+"""Everything that :func:`noiseaug.data.load_data` knows by name."""

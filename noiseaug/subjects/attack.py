@@ -76,7 +76,7 @@ def attack_model(
     base = subject.base
     if not hasattr(base, "vote_counter"):
         raise InvalidInputError(f"{model} is no network; attack takes the directory of a training run, or a checkpoint")
-    images, labels = subject.data.x, subject.data.y
+    images, labels = subject.data.inputs, subject.data.labels
     certified, granted = None, 1e-3
     if log is not None:
         description, certified = read_log(log)
@@ -93,7 +93,7 @@ def attack_model(
     frame = attack_frame(
         base.model,
         counter,
-        images[indices].reshape(-1, *base.shape),
+        images[indices],
         labels[indices],
         indices.tolist(),
         attack=method,

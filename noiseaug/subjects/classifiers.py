@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from noiseaug.data import DataSource, load_data
+from noiseaug.data import DataSource, LabelledSet, load_data, load_images, split_name
 from noiseaug.errors import InvalidInputError
 
 __all__ = ["BASES", "Subject", "load_classifier", "load_subject"]
@@ -57,16 +55,13 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
         InvalidInputError: for a name, module, attribute or file that is not there.
     """
     if name in BASES:
-        if data.train_x is None or data.train_y is None:
+        if data.train is None:
             raise InvalidInputError(f"{data.name} has no train_x and train_y to train {name} on")
         from noiseaug.certification import SmoothedClassifier
 
-        flat = data.train_x.reshape(len(data.train_x), -1)
-        if flat.dtype == np.uint8:  # as the vote engine takes 8-bit images
-            flat = np.divide(flat, 255, dtype=np.float32)
         # the smoothing level plays no part in training
         model = SmoothedClassifier(BASES[name](), train_sigma, 1.0, copies=copies, random_state=seed)
-        return model.fit(flat, data.train_y).base_
+        return model.fit(data.train.rows(), data.train.labels).base_
     if train_sigma:
         raise InvalidInputError(
             f"train_sigma is {train_sigma:g}, but {name} comes trained; expected one of {', '.join(BASES)}"
@@ -105,12 +100,12 @@ class Subject:
 
     Attributes:
         base: the classifier, ready to vote.
-        data: its inputs.
+        data: the inputs to certify or attack.
         description: both of them for a log; weights by their content.
     """
 
     base: Any
-    data: DataSource
+    data: LabelledSet
     description: dict[str, Any]
 
 
@@ -155,19 +150,10 @@ def load_subject(
         )
     source = load_data(data or "digits", root)
     base = load_classifier(classifier, source, train_sigma, copies, seed)
-    told = {"data": source.name, "data_digest": _digest(source.x, source.y), "classifier": classifier}
+    told = {"data": source.name, "data_digest": source.test.digest, "classifier": classifier}
     if classifier.endswith(".joblib"):
         told["content"] = hashlib.sha256(Path(classifier).read_bytes()).hexdigest()[:16]
-    return Subject(base, source, {**told, "train_sigma": train_sigma, "copies": copies})
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    """A hash of arrays, so that other data under the same name are another run."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype}|{array.shape}|".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
+    return Subject(base, source.test, {**told, "train_sigma": train_sigma, "copies": copies})
 
 
 def _network(
@@ -179,8 +165,7 @@ def _network(
     normalisation: str | None,
     compiled: bool,
 ) -> Subject:
-    """A trained network; its images are read as training reads them."""
-    from noiseaug.data import load_images
+    """A trained network with its test images."""
     from noiseaug.vision.engine import load_network
 
     base, metadata, told = load_network(Path(classifier), device, precision, normalisation, compiled)
@@ -188,19 +173,16 @@ def _network(
     if name is None:
         raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
     images = load_images(name, "test", root=root)
-    source = DataSource(name, images.images, images.labels)
-    _refuse_mismatch(classifier, base, metadata, source)
-    return Subject(base, source, {"data": name, "data_digest": images.digest, **told})
+    _refuse_mismatch(classifier, base, metadata, images)
+    return Subject(base, images, {"data": name, "data_digest": images.digest, **told})
 
 
-def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], source: DataSource) -> None:
+def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], images: LabelledSet) -> None:
     """A network for other images, other classes, or trained on another named data set."""
-    own, given = metadata.get("data"), source.name
-    if own is not None and own != given and not given.endswith(".npz") and not own.endswith(".npz"):
+    own, given = metadata.get("data"), images.name
+    if own is not None and own != given and not any(split_name(name)[0].endswith(".npz") for name in (own, given)):
         raise InvalidInputError(f"{classifier} was trained on {own}, not on {given}; leave out --data")
-    if tuple(base.shape) != tuple(source.x.shape[1:]):
-        raise InvalidInputError(
-            f"{classifier} takes images of shape {tuple(base.shape)}; {given} has {tuple(source.x.shape[1:])}"
-        )
-    if source.y.max() >= base.num_classes:
-        raise InvalidInputError(f"{classifier} has {base.num_classes} classes; {given} has label {source.y.max()}")
+    if tuple(base.shape) != images.shape:
+        raise InvalidInputError(f"{classifier} takes images of shape {tuple(base.shape)}; {given} has {images.shape}")
+    if images.labels.max() >= base.num_classes:
+        raise InvalidInputError(f"{classifier} has {base.num_classes} classes; {given} has label {images.labels.max()}")

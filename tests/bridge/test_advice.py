@@ -27,7 +27,7 @@ def mislabelled():
     train_y = np.where(np.arange(200) % 5 == 2, 1 - truth, truth)
     # test inputs sit on the training points, half of them on wrong ones
     rows = [i for i in range(200) if i % 5 in (2, 4)]
-    return DataSource("mislabelled", train_x[rows], truth[rows], train_x, train_y)
+    return DataSource.from_arrays("mislabelled", train_x[rows], truth[rows], train_x, train_y)
 
 
 def rare():
@@ -35,7 +35,7 @@ def rare():
     x = np.concatenate([[[-0.1], [0.0], [0.1]], np.linspace(1, 1.5, 60)[:, None]])
     y = np.repeat([1, 0], [3, 60])
     test_x = np.concatenate([np.linspace(-0.1, 0.1, 20), np.linspace(1, 1.5, 20)])[:, None]
-    return DataSource("rare", test_x, np.repeat([1, 0], 20), x, y)
+    return DataSource.from_arrays("rare", test_x, np.repeat([1, 0], 20), x, y)
 
 
 def options(**more):
@@ -63,7 +63,7 @@ def test_noise_that_erases_a_rare_class_is_not_advised():
 
 
 def test_equal_levels_leave_the_custom():
-    data = DataSource(
+    data = DataSource.from_arrays(
         "two", np.array([[0.0], [9.0]] * 10), np.array([0, 1] * 10), np.array([[0.0], [9.0]]), np.arange(2)
     )
     advice = advise(data, smooth_sigma=0.5, **options())
@@ -82,7 +82,7 @@ def gaussians(n=3000):
     rng = np.random.default_rng(0)
     pair = GaussianPair([1, 0.5, 0.25], [-1, -0.5, -0.25], [0.5, 0.1, 0.02])
     (train_x, train_y), (x, y) = pair.sample(n, rng), pair.sample(100, rng)
-    return pair, DataSource("gaussians", x, y, train_x, train_y)
+    return pair, DataSource.from_arrays("gaussians", x, y, train_x, train_y)
 
 
 def test_surrogates_know_the_best_level_for_a_radius():

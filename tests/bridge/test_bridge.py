@@ -37,7 +37,7 @@ from noiseaug.bridge import (
 )
 from noiseaug.bridge.advice import record_rows, track_record
 from noiseaug.bridge.prediction import make_family
-from noiseaug.bridge.samples import flat, training_part
+from noiseaug.bridge.samples import training_part
 from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, read_grid, run_bridge
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 from noiseaug.certificates import Run
@@ -77,7 +77,7 @@ def rule_of(family, train_sigma):
 
 def test_predictions_are_those_of_the_rule_for_one_level(family, digits):
     rng = np.random.default_rng(0)
-    x = flat(digits.x[:150]) + 0.5 * rng.standard_normal((150, 64)).astype(np.float32)
+    x = digits.test.rows(slice(150)) + 0.5 * rng.standard_normal((150, 64)).astype(np.float32)
     together = family.predict(x)
     for level, labels in zip(LEVELS, together, strict=True):
         np.testing.assert_array_equal(labels, rule_of(family, level).predict(x))
@@ -85,7 +85,7 @@ def test_predictions_are_those_of_the_rule_for_one_level(family, digits):
 
 
 def test_neither_blocks_nor_the_place_of_the_data_matter(family, digits, monkeypatch):
-    x = flat(digits.x[:97])
+    x = digits.test.rows(slice(97))
     expected = family.predict(x)
     moved = KernelFamily(family.points + 100, family.labels, LEVELS).predict(x + 100)
     assert (moved != expected).mean() < 0.01  # float32 at 100 has fewer digits left
@@ -110,7 +110,7 @@ def test_far_points_and_small_levels_do_not_underflow():
 
 @pytest.mark.parametrize("train_sigma", [1e-15, 1e-20, 1e-170])
 def test_the_smallest_levels_are_the_nearest_neighbour(train_sigma, family, digits):
-    together = KernelFamily(family.points, family.labels, (0.0, train_sigma)).predict(flat(digits.x[:50]))
+    together = KernelFamily(family.points, family.labels, (0.0, train_sigma)).predict(digits.test.rows(slice(50)))
     np.testing.assert_array_equal(together[0], together[1])
 
 
@@ -121,7 +121,7 @@ def test_quadratic_rules_are_bayes_rules_of_noised_gaussians(digits):
     """Against densities of scipy in float64, in all coordinates and in the first principal ones."""
     x, y = training_part(digits, None, 0)
     rng = np.random.default_rng(1)
-    noisy = flat(digits.x[:100]) + 0.3 * rng.standard_normal((100, 64)).astype(np.float32)
+    noisy = digits.test.rows(slice(100)) + 0.3 * rng.standard_normal((100, 64)).astype(np.float32)
     axes = np.linalg.eigh(np.cov(x, rowvar=False))[1][:, -20:]
     for components, rows, places in ((None, x, noisy), (20, x @ axes, noisy @ axes)):
         found = QuadraticFamily(x, y, LEVELS[1:], components).predict(noisy)
@@ -159,7 +159,7 @@ def test_a_common_covariance_gives_the_half_space():
 def test_neither_blocks_nor_the_shrinkage_matter(digits, monkeypatch):
     x, y = training_part(digits, 400, 0)
     rule = QuadraticFamily(x, y, LEVELS)
-    noisy = flat(digits.x[:90])
+    noisy = digits.test.rows(slice(90))
     expected = rule.predict(noisy)
     monkeypatch.setattr(quadratic, "_BLOCK_FLOATS", 7 * 64)
     np.testing.assert_array_equal(rule.predict(noisy), expected)
@@ -199,7 +199,7 @@ def test_families_by_name(digits):
 def test_votes_are_those_of_certification(family, digits, monkeypatch):
     """The same noise for the same seed and index, whatever the groups."""
     rows = [3, 50, 51, 400]
-    x, y = flat(digits.x[rows]), digits.y[rows]
+    x, y = digits.test.rows(rows), digits.test.labels[rows]
     votes = rule_votes(family, x, y, smooth_sigma=0.5, votes=60, seed=7, indices=rows)
     for level, counts in zip(LEVELS, votes.counts, strict=True):
         base = Predictor(rule_of(family, level).predict, None, 10)
@@ -227,7 +227,7 @@ def test_votes_of_a_half_line():
 
 
 def test_no_smoothing_asks_once(family, digits):
-    x, y = flat(digits.x[:80]), digits.y[:80]
+    x, y = digits.test.rows(slice(80)), digits.test.labels[:80]
     votes = rule_votes(family, x, y, smooth_sigma=0)
     assert votes.votes == 1
     np.testing.assert_array_equal(votes.right(), family.predict(x) == y)
@@ -281,7 +281,7 @@ def test_plausible_levels_of_risk_and_of_accuracy_are_the_same():
 
 
 def test_certified_accuracy_falls_with_the_radius(family, digits):
-    votes = rule_votes(family, flat(digits.x[:60]), digits.y[:60], smooth_sigma=0.5, votes=100)
+    votes = rule_votes(family, digits.test.rows(slice(60)), digits.test.labels[:60], smooth_sigma=0.5, votes=100)
     table = rule_table([votes], np.linspace(0, 1, 9), task="digits")
     for quantity in ("certified_accuracy", "finite_sample_certified_accuracy"):
         rows = table[table["quantity"] == quantity].pivot(index="train_sigma", columns="radius", values="value")
@@ -434,11 +434,13 @@ def test_linear_models_are_counted_exactly():
     data = load_data("digits:3,8")
     table = linear_table(data, train_sigma=[0.3], radii=[0.0, 0.5], copies=2, seed=4)
     model = load_classifier("logistic", data, 0.3, 2, 4)
-    margin = (flat(data.x) @ model.coef_[0] + model.intercept_[0]) / np.linalg.norm(model.coef_[0])
-    own = np.where(data.y == 1, margin, -margin)
+    margin = (data.test.rows() @ model.coef_[0] + model.intercept_[0]) / np.linalg.norm(model.coef_[0])
+    own = np.where(data.test.labels == 1, margin, -margin)
     assert set(table["rule"]) == {LINEAR}
     assert value(table, "certified_accuracy", 0.5, 0.3) == pytest.approx(np.mean(own >= 0.5))
-    assert value(table, "risk", level=0.3) == pytest.approx(np.mean(model.predict(flat(data.x)) != data.y))
+    assert value(table, "risk", level=0.3) == pytest.approx(
+        np.mean(model.predict(data.test.rows()) != data.test.labels)
+    )
 
 
 # --- runs from other votes
@@ -798,7 +800,7 @@ def test_the_command_predicts_logs(tmp_path, half_space_logs):
         (["--radii", "-1"], "radii is -1; expected a number of at least 0"),
         (["--grid", "nowhere"], "no file nowhere"),
         (["--record", "r.csv"], "give --grid and --model with --record"),
-        (["--data", "digits:3"], "expected different digits"),
+        (["--data", "digits:3"], "expected different ones of 0, 1"),
         (["--votes", 0], "votes is 0; expected an integer of at least 1"),
     ],
 )
@@ -822,7 +824,7 @@ def test_bad_commands_get_one_line(tmp_path, arguments, message):
         (lambda: linear_table(load_data("digits"), train_sigma=[0.0], radii=[0.0]), "does not have two classes"),
         (lambda: plausible_levels(np.ones((2, 3))), "expected booleans"),
         (lambda: Levels((), (0.5,), (0.0,)), "train_sigma is empty"),
-        (lambda: run_bridge(replace(load_data("digits"), train_x=None), Levels((0.0,), (0.5,), (0.0,))), "no train_x"),
+        (lambda: run_bridge(replace(load_data("digits"), train=None), Levels((0.0,), (0.5,), (0.0,))), "no train_x"),
     ],
 )
 def test_bad_input_gets_one_line(make, message):

@@ -116,9 +116,9 @@ def test_predict(tmp_path):
 
 def test_classifiers_of_ones_own(tmp_path):
     data = load_data("digits:3,8")
-    model = LogisticRegression(max_iter=5000).fit(data.train_x, data.train_y)
+    model = LogisticRegression(max_iter=5000).fit(data.train.rows(), data.train.labels)
     joblib.dump(model, tmp_path / "mine.joblib")
-    np.savez(tmp_path / "mine.npz", x=data.x[:6], y=data.y[:6])
+    np.savez(tmp_path / "mine.npz", x=data.test.inputs[:6], y=data.test.labels[:6])
     (tmp_path / "mine.py").write_text("import numpy as np\ndef ones(x):\n    return np.ones(len(x), int)\n")
     for classifier, more in (("mine.joblib", []), ("mine:ones", ["--classes", 2])):
         done = run_noiseaug(
@@ -134,7 +134,7 @@ def test_discrete_noise_on_bytes(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (4, 5, 5), dtype=np.uint8)
     np.savez(tmp_path / "bytes.npz", x=x, y=(x.mean(axis=(1, 2)) > 127).astype(int))
-    (tmp_path / "bright.py").write_text("def label(x):\n    return (x.mean(axis=(1, 2)) > 0.5).astype(int)\n")
+    (tmp_path / "bright.py").write_text("def label(x):\n    return (x.mean(axis=(1, 2, 3)) > 0.5).astype(int)\n")
     done = run_noiseaug(
         "certify", "--classifier", "bright:label", "--classes", 2, "--data", "bytes.npz", "--noise", "discrete",
         "--smooth-sigma", 0.25, "--n", 300, "--out", "d.jsonl", cwd=tmp_path,
@@ -189,9 +189,9 @@ def test_reports_refuse_what_they_cannot_read(log, tmp_path):
 
 def test_sources():
     data = load_data("digits")
-    assert data.x.dtype == np.float32
-    assert (data.x.min(), data.x.max()) == (0, 1)
-    assert len(data.x) + len(data.train_x) == 1797
+    assert data.test.inputs.dtype == np.float32
+    assert (data.test.inputs.min(), data.test.inputs.max()) == (0, 1)
+    assert len(data.test) + len(data.train) == 1797
     first, again, other = (load_classifier("logistic", data, 0.3, 2, seed).coef_ for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 from benchmarks import speed, where
 from noiseaug.certification import certify
-from noiseaug.data import ImageSet
+from noiseaug.data import LabelledSet
 from noiseaug.vision.engine import TorchBase
 from noiseaug.vision.models import load_checkpoint
 from noiseaug.vision.objectives import make_objective
@@ -65,7 +65,7 @@ def test_the_table_of_cifar10(tmp_path, monkeypatch, capsys):
     spec.loader.exec_module(table)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
-    data = ImageSet("colours", "train", images, np.arange(20) % 2, ("a", "b"))
+    data = LabelledSet("colours", "train", images, np.arange(20) % 2, ("a", "b"))
     recipe = Recipe("linear", make_objective("gaussian", 0.5), epochs=1, batch=10)
     for method, seed in (("gaussian", 0), ("gaussian", 1), ("adre", 0)):
         run = tmp_path / f"{method}-0.5-s{seed}"

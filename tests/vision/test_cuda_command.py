@@ -24,7 +24,7 @@ from noiseaug.vision.models import build_model, load_checkpoint  # noqa: E402
 from noiseaug.vision.objectives import make_objective  # noqa: E402
 from noiseaug.vision.training import Recipe, TimeBudget, Trainer, TrainingSet  # noqa: E402
 from noiseaug.vision.training import budget as _budget  # noqa: E402
-from tests.data.test_images import batch  # noqa: E402
+from tests.helpers.library import batch  # noqa: E402
 from tests.helpers.running import environment, wait_until  # noqa: E402
 
 # what an environment for PyTorch may lack of this package's dependencies

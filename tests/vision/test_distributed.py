@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import nn
 
-from noiseaug.data import ImageSet
+from noiseaug.data import LabelledSet
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log, read_tsv, shards
 from noiseaug.runs import torchrun
@@ -50,14 +50,14 @@ GAUSSIAN = make_objective("gaussian", 0.25)
 BASE = Recipe("mlp", GAUSSIAN, epochs=2, batch=8, learning_rate=0.05)
 
 
-def pictures(count: int, split: str = "train") -> ImageSet:
+def pictures(count: int, split: str = "train") -> LabelledSet:
     """Grey images whose class is the brightest third."""
     rng = np.random.default_rng(count)
     labels = np.arange(count) % 3
     images = rng.integers(0, 150, (count, 1, 9, 9), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[:, 3 * label : 3 * label + 3] += 60
-    return ImageSet("pictures", split, images, labels, ("top", "middle", "bottom"))
+    return LabelledSet("pictures", split, images, labels, ("top", "middle", "bottom"))
 
 
 # name: recipe, number of images, how many of them are labelled. A last batch of 5 is shared as 2 and 3, and one of 3 is
@@ -104,7 +104,7 @@ LOOSE = {"float16": (replace(BASE, precision="float16"), 21, 21)}
 def trainer(name: str, team: Workers | None = None) -> Trainer:
     recipe, count, labelled = (CASES | LOOSE)[name]
     data = pictures(count)
-    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    images, labels = torch.from_numpy(data.inputs), torch.from_numpy(data.labels)
     return Trainer(
         recipe, TrainingSet(images, labels, labelled, 0.3), Job(recipe, data).first_model(), workers=team or Workers()
     )
@@ -263,7 +263,7 @@ def test_batch_norm_on_a_cpu_keeps_the_weights_together(told):
 
 def test_compiled_networks_are_for_one_process_on_cuda():
     data = pictures(12)
-    training = TrainingSet(torch.from_numpy(data.images), torch.from_numpy(data.labels), 12)
+    training = TrainingSet(torch.from_numpy(data.inputs), torch.from_numpy(data.labels), 12)
     recipe = replace(BASE, compiled=True)
     with pytest.raises(InvalidInputError, match="compiled is for one process"):
         Trainer(recipe, training, Job(recipe, data).first_model(), workers=Workers(0, 2, device="cuda:0"))
@@ -339,7 +339,7 @@ class Forgetful(nn.Module):
 def npz(tmp_path):
     """A file of images to train on and to certify."""
     train, test = pictures(60), pictures(25, "test")
-    np.savez(tmp_path / "d.npz", train_x=train.images, train_y=train.labels, x=test.images, y=test.labels)
+    np.savez(tmp_path / "d.npz", train_x=train.inputs, train_y=train.labels, x=test.inputs, y=test.labels)
     return tmp_path / "d.npz"
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from noiseaug.certification import certify
-from noiseaug.data import DataSource, ImageSet, load_data, load_images
+from noiseaug.data import DataSource, LabelledSet, load_data, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.subjects import attack_model, load_classifier, load_subject
 from noiseaug.vision.engine import load_network
@@ -26,17 +26,17 @@ CLEAN = make_objective("clean", 0)
 PLAIN = Recipe("linear", CLEAN, epochs=1, batch=8, momentum=0.0, weight_decay=0.0, schedule="constant")
 
 
-def pictures(count: int = 24, shape=(1, 8, 8), classes: int = 3, seed: int = 0, name: str = "pictures") -> ImageSet:
+def pictures(count: int = 24, shape=(1, 8, 8), classes: int = 3, seed: int = 0, name: str = "pictures") -> LabelledSet:
     """Grey noise whose labels go round."""
     images = np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
-    return ImageSet(name, "train", images, np.arange(count) % classes, tuple(map(str, range(classes))))
+    return LabelledSet(name, "train", images, np.arange(count) % classes, tuple(map(str, range(classes))))
 
 
 def nothing(*_: object) -> None:
     pass
 
 
-def trained(recipe: Recipe, data: ImageSet) -> tuple[dict[str, torch.Tensor], Trainer]:
+def trained(recipe: Recipe, data: LabelledSet) -> tuple[dict[str, torch.Tensor], Trainer]:
     """The first state of the model, and the trainer at the end."""
     job = Job(recipe, data)
     trainer = Trainer(recipe, job.training_set(CPU), job.first_model())
@@ -64,7 +64,7 @@ def test_long_gradients_are_cut(precision):
 def test_images_with_a_teachers_label_count_by_their_weight():
     # one labelled batch and one other, whose loss weighs 1e-6: nothing is left of its step
     data = pictures(16)
-    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    images, labels = torch.from_numpy(data.inputs), torch.from_numpy(data.labels)
 
     def after(weight: float) -> tuple[torch.Tensor, torch.Tensor]:
         trainer = Trainer(PLAIN, TrainingSet(images, labels, 8, weight), Job(PLAIN, data).first_model())
@@ -170,7 +170,7 @@ def test_accuracy_is_that_of_the_model_in_use():
     # eval mode while it counts: dropout would be seen in 300 answers; afterwards as before
     model = build_model(f"{__name__}:Dropping", (1, 8, 8), 3)
     data = pictures(300)
-    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    images, labels = torch.from_numpy(data.inputs), torch.from_numpy(data.labels)
     model.eval()
     right = float((model(to_floats(images)).argmax(1) == labels).float().mean())
     model.train()
@@ -221,10 +221,10 @@ def test_without_a_teacher_only_labelled_images_are_learned_from(tmp_path):
 def test_images_of_another_type_are_converted(tmp_path):
     teacher = saved(tmp_path / "teacher.safetensors")
     bytes_ = pictures(seed=1)
-    floats = replace(bytes_, images=bytes_.floats())
+    floats = replace(bytes_, inputs=bytes_.floats())
     for own, others in ((bytes_, floats), (floats, bytes_)):
         training = Job(PLAIN, own, unlabelled=others, teacher=teacher).training_set(CPU)
-        assert training.images.dtype == torch.from_numpy(own.images).dtype
+        assert training.images.dtype == torch.from_numpy(own.inputs).dtype
         assert torch.equal(training.images[:24], training.images[24:])
 
 
@@ -250,10 +250,10 @@ def test_accuracies_in_the_record(tmp_path):
     def share(images, labels, sigma=0.0):
         return accuracy(model, torch.from_numpy(images), torch.from_numpy(labels), sigma, seed=3)
 
-    assert last["validation_accuracy"] == share(data.images[80:], data.labels[80:])
-    assert last["noisy_validation_accuracy"] == share(data.images[80:], data.labels[80:], 0.5)
-    assert results["test_accuracy"] == share(test.images, test.labels)
-    assert results["noisy_test_accuracy"] == share(test.images, test.labels, 0.5)
+    assert last["validation_accuracy"] == share(data.inputs[80:], data.labels[80:])
+    assert last["noisy_validation_accuracy"] == share(data.inputs[80:], data.labels[80:], 0.5)
+    assert results["test_accuracy"] == share(test.inputs, test.labels)
+    assert results["noisy_test_accuracy"] == share(test.inputs, test.labels, 0.5)
     # noise of this level is seen, so that none of these is the other
     assert last["noisy_validation_accuracy"] != last["validation_accuracy"]
 
@@ -296,8 +296,8 @@ def logged(path, classifier, indices, failure_prob: float = 1e-3):
     subject = load_subject(str(classifier))
     certify(
         subject.base,
-        subject.data.x[indices],
-        labels=subject.data.y[indices],
+        subject.data.inputs[indices],
+        labels=subject.data.labels[indices],
         smooth_sigma=0.25,
         n=50,
         failure_prob=failure_prob,
@@ -321,7 +321,7 @@ def test_the_images_of_a_log_are_attacked(network, tmp_path):
     assert summary["violations_expected"].tolist() == pytest.approx([5 * (0.02 + 0.001)])
     frame, _ = attacked(network, log, every=6)
     assert frame["index"].tolist() == [0, 6, 12]
-    labels = load_data("digits").y
+    labels = load_data("digits").test.labels
     assert frame["label"].tolist() == labels[[0, 6, 12]].tolist()
 
 
@@ -330,8 +330,8 @@ def test_the_log_of_other_weights_or_data_is_refused(network, tmp_path):
     other = saved(tmp_path / "other.safetensors", classes=10, seed=1, data="digits")
     with pytest.raises(InvalidInputError, match="of another smoothed classifier: its weights is"):
         attacked(other, log)
-    digits = load_data("digits")
-    np.savez(tmp_path / "mine.npz", x=digits.x.reshape(-1, 8, 8), y=digits.y)
+    digits = load_images("digits", "test")
+    np.savez(tmp_path / "mine.npz", x=digits.inputs[:, 0], y=digits.labels)
     with pytest.raises(InvalidInputError, match="of another smoothed classifier: its data"):
         attacked(network, log, str(tmp_path / "mine.npz"))
 
@@ -360,24 +360,15 @@ def test_the_normalisation_of_a_published_checkpoint_is_recorded(tmp_path):
         load_network(path, "cpu", "float32", "none")
 
 
-@pytest.mark.parametrize("name", ["digits", "digits:8,3"])
-def test_certified_images_are_those_held_out_from_training(name):
-    source = load_data(name)
-    for split, x, y in (("test", source.x, source.y), ("train", source.train_x, source.train_y)):
-        images = load_images(name, split)
-        assert np.array_equal(x.reshape(images.images.shape), images.floats())
-        assert np.array_equal(y, images.labels)
-
-
 def test_image_sets_are_read_from_the_root(tmp_path, monkeypatch):
     def load(name, split, *, root):
         assert (name, root) == ("mnist", tmp_path)
-        return pictures(seed=("test", "train").index(split))
+        return pictures(seed=("test", "train").index(split), name=name)
 
-    monkeypatch.setattr("noiseaug.data.images.load_images", load)
+    monkeypatch.setattr("noiseaug.subjects.classifiers.load_images", load)
     classifier = saved(tmp_path / "network.safetensors", data="mnist")
     data = load_subject(str(classifier), root=tmp_path).data
-    assert np.array_equal(data.x, pictures(seed=0).images)
+    assert np.array_equal(data.inputs, pictures(seed=0).inputs)
 
 
 def test_bytes_train_the_same_as_floats():
@@ -385,7 +376,7 @@ def test_bytes_train_the_same_as_floats():
     floats = digits.floats()
     bytes_ = np.rint(floats * 255).astype(np.uint8)
     models = [
-        load_classifier("neighbours", DataSource("x", x, digits.labels, x, digits.labels), 0.1, 1, 0)
+        load_classifier("neighbours", DataSource.from_arrays("x", x, digits.labels, x, digits.labels), 0.1, 1, 0)
         for x in (bytes_, np.divide(bytes_, 255, dtype=np.float32))
     ]
     assert np.array_equal(*(model.predict(floats[:50].reshape(50, -1)) for model in models))

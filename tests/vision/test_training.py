@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from noiseaug.data import ImageSet, load_images
+from noiseaug.data import LabelledSet, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision.models import load_checkpoint, read_metadata, weights_digest
 from noiseaug.vision.objectives import make_objective
@@ -35,17 +35,17 @@ from tests.helpers.running import content
 GAUSSIAN = make_objective("gaussian", 0.25)
 
 
-def colourful(count: int = 60, classes: int = 3, shape=(3, 32, 32), seed: int = 0) -> ImageSet:
+def colourful(count: int = 60, classes: int = 3, shape=(3, 32, 32), seed: int = 0) -> LabelledSet:
     """Images of CIFAR-10's shape whose class is the brightest channel."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     images = rng.integers(0, 120, (count, *shape), dtype=np.uint8)
     images[np.arange(count), labels % shape[0]] += 100
-    return ImageSet("colours", "train", images, labels, tuple(map(str, range(classes))))
+    return LabelledSet("colours", "train", images, labels, tuple(map(str, range(classes))))
 
 
 @pytest.fixture(scope="module")
-def digits() -> tuple[ImageSet, ImageSet]:
+def digits() -> tuple[LabelledSet, LabelledSet]:
     return load_images("digits", "train"), load_images("digits", "test")
 
 
@@ -175,7 +175,7 @@ def test_digits_are_learned(digits, tmp_path):
     assert results["noisy_test_accuracy"] > 0.9
     model, metadata = load_checkpoint(tmp_path / "run")
     truth = torch.from_numpy(test.labels)
-    assert accuracy(model, torch.from_numpy(test.images), truth) == results["test_accuracy"]
+    assert accuracy(model, torch.from_numpy(test.inputs), truth) == results["test_accuracy"]
     assert metadata["results"] == results
     assert (metadata["data"], metadata["objective"]["train_sigma"]) == ("digits", 0.1)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -193,7 +193,7 @@ def test_digits_are_learned(digits, tmp_path):
 def test_held_out_images_are_not_learned_from():
     data = colourful(40)
     training = Job(RECIPES["gaussian, sgd"], data, validation=10).training_set(torch.device("cpu"))
-    assert torch.equal(training.images, torch.from_numpy(data.images[:30]))
+    assert torch.equal(training.images, torch.from_numpy(data.inputs[:30]))
     assert training.labelled == 30
 
 
@@ -238,7 +238,7 @@ def test_self_training(digits, tmp_path):
     assert (training.labelled, len(training.labels), training.pseudo_weight) == (100, len(train.labels), 0.5)
     # the labelled ones are balanced and have their own labels, the others the teacher's
     assert np.ptp(np.bincount(training.labels[:100].numpy())) <= 1
-    found = {image.tobytes(): int(label) for image, label in zip(train.images, train.labels, strict=True)}
+    found = {image.tobytes(): int(label) for image, label in zip(train.inputs, train.labels, strict=True)}
     own = [found[image.numpy().tobytes()] for image in training.images]
     assert training.labels[:100].tolist() == own[:100]
     model, _ = load_checkpoint(tmp_path / "teacher")
@@ -258,7 +258,7 @@ def test_more_images_without_labels(digits, tmp_path):
     job = Job(RECIPES["gaussian, sgd"], half, unlabelled=train.take(np.arange(300, 500)), teacher=tmp_path / "teacher")
     training = job.training_set(torch.device("cpu"))
     assert (training.labelled, len(training.images)) == (300, 500)
-    assert torch.equal(training.images[300:], torch.from_numpy(train.images[300:500]))
+    assert torch.equal(training.images[300:], torch.from_numpy(train.inputs[300:500]))
 
 
 def test_pre_training(tmp_path):
@@ -328,7 +328,7 @@ def test_the_first_step_by_hand():
     start = {key: value.clone() for key, value in trainer.model.state_dict().items()}
     trainer.run(lambda *_: None, lambda *_: None)
     weight, bias = (key for key in start if key.startswith("network"))
-    x = (torch.from_numpy(data.images).double() / 255 - start["mean"].double()) / start["std"].double()
+    x = (torch.from_numpy(data.inputs).double() / 255 - start["mean"].double()) / start["std"].double()
     x = x.reshape(6, -1)
     error = (x @ start[weight].double().T + start[bias].double()).softmax(1)
     error[torch.arange(6), torch.from_numpy(data.labels)] -= 1

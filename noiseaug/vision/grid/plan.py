@@ -13,7 +13,7 @@ from scipy import special
 
 from noiseaug import validation as checks
 from noiseaug.certificates import Cohen, Run, largest_radius
-from noiseaug.data import ImageSet, load_images
+from noiseaug.data import LabelledSet, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import distinct, levels
 from noiseaug.vision.device import PRECISIONS
@@ -162,7 +162,9 @@ class GridModel:
         return f"clean-s{self.seed}" if self.start else f"a{self.train_sigma:.12g}-s{self.seed}"
 
 
-def load_grid_images(name: str, root: Path | str | None = None, folder: Path = Path()) -> tuple[ImageSet, ImageSet]:
+def load_grid_images(
+    name: str, root: Path | str | None = None, folder: Path = Path()
+) -> tuple[LabelledSet, LabelledSet]:
     """The training and the test images of a grid, under the name that they were asked for.
 
     Args:
@@ -190,8 +192,8 @@ class GridPlan:
     """
 
     spec: GridSpec
-    train: ImageSet
-    test: ImageSet
+    train: LabelledSet
+    test: LabelledSet
 
     @classmethod
     def load(cls, spec: GridSpec, root: Path | str | None = None) -> GridPlan:
@@ -217,7 +219,7 @@ class GridPlan:
         return [GridModel(level, seed) for seed in self.spec.seeds for level in self.spec.train_sigma]
 
     @cached_property
-    def images(self) -> dict[str, tuple[ImageSet, np.ndarray]]:
+    def images(self) -> dict[str, tuple[LabelledSet, np.ndarray]]:
         """For each split the data set and the indices of its images that are used."""
         step = max(1, len(self.test) // self.spec.images)
         last = np.arange(len(self.train) - self.validation, len(self.train))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from noiseaug.data import ImageSet
+from noiseaug.data import LabelledSet
 from noiseaug.errors import InvalidInputError, NoiseaugError
 from noiseaug.runs import abandonable, read_record, run_all
 from noiseaug.vision.device import as_device
@@ -200,7 +200,7 @@ def _appears(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _images(data: str, folder: Path, root: Path | None, digests: tuple[str, str]) -> tuple[ImageSet, ImageSet]:
+def _images(data: str, folder: Path, root: Path | None, digests: tuple[str, str]) -> tuple[LabelledSet, LabelledSet]:
     """The images of a grid, loaded once in a process; other ones under the same name have other digests."""
     return load_grid_images(data, root, folder)
 

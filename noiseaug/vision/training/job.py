@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from noiseaug import validation as checks
-from noiseaug.data import ImageSet
+from noiseaug.data import LabelledSet
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs.progress import progress_bar
 from noiseaug.vision.device import as_device
@@ -66,10 +66,10 @@ class Job:
     """
 
     recipe: Recipe
-    data: ImageSet
+    data: LabelledSet
     validation: int = 0
     labelled: int | None = None
-    unlabelled: ImageSet | None = None
+    unlabelled: LabelledSet | None = None
     teacher: Path | None = None
     pseudo_weight: float = 1.0
     init_from: Path | None = None
@@ -77,10 +77,10 @@ class Job:
 
     def __post_init__(self) -> None:
         held_out = checks.integer("validation", self.validation, at_least=0)
-        left = len(self.data.images) - held_out
+        left = len(self.data.inputs) - held_out
         if left < 2:
             raise InvalidInputError(
-                f"validation is {held_out} of {len(self.data.images)} images; leave some to train on"
+                f"validation is {held_out} of {len(self.data.inputs)} images; leave some to train on"
             )
         if self.labelled is not None:
             wanted = checks.integer("labelled", self.labelled, at_least=self.data.num_classes)
@@ -137,13 +137,13 @@ class Job:
 
     def training_set(self, device: torch.device) -> TrainingSet:
         """What the model learns from, labelled images first."""
-        count = len(self.data.images) - self.validation
-        images, labels = self.data.images[:count], self.data.labels[:count]
+        count = len(self.data.inputs) - self.validation
+        images, labels = self.data.inputs[:count], self.data.labels[:count]
         order = np.arange(count) if self.labelled is None else _balanced(labels, self.recipe.seed)
         labelled = count if self.labelled is None else self.labelled
         others = images[order[labelled:] if self.teacher is not None else order[:0]]
         if self.unlabelled is not None:
-            others = np.concatenate([others.astype(images.dtype, copy=False), _like(self.unlabelled.images, images)])
+            others = np.concatenate([others.astype(images.dtype, copy=False), _like(self.unlabelled.inputs, images)])
         own = torch.from_numpy(images[order[:labelled]]), torch.from_numpy(labels[order[:labelled]])
         if self.teacher is None:
             return TrainingSet(own[0].to(device), own[1].to(device), labelled)
@@ -182,7 +182,7 @@ def _like(images: np.ndarray, model: np.ndarray) -> np.ndarray:
     return floats if model.dtype != np.uint8 else np.rint(floats * 255).astype(np.uint8)
 
 
-def _labels_of(teacher: Path, images: torch.Tensor, data: ImageSet, device: torch.device) -> torch.Tensor:
+def _labels_of(teacher: Path, images: torch.Tensor, data: LabelledSet, device: torch.device) -> torch.Tensor:
     """The teacher's most likely class of each clean image."""
     model = load_checkpoint(teacher, device=str(device))[0].float()
     if model.shape != data.shape or model.num_classes != data.num_classes:
@@ -200,7 +200,7 @@ def run_job(
     job: Job,
     out: Path,
     *,
-    test: ImageSet | None = None,
+    test: LabelledSet | None = None,
     device: str = "cpu",
     resume: bool = False,
     progress: bool = False,
@@ -337,17 +337,17 @@ def _interruption() -> Iterator[Callable[[], bool]]:
 def _held_out(job: Job, device: torch.device) -> tuple[torch.Tensor, torch.Tensor] | None:
     if not job.validation:
         return None
-    first = len(job.data.images) - job.validation
-    images, labels = job.data.images[first:], job.data.labels[first:]
+    first = len(job.data.inputs) - job.validation
+    images, labels = job.data.inputs[first:], job.data.labels[first:]
     return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
 
 
-def _results(job: Job, trainer: Trainer, test: ImageSet | None) -> dict[str, Any]:
+def _results(job: Job, trainer: Trainer, test: LabelledSet | None) -> dict[str, Any]:
     last = trainer.rows[-1]
     found: dict[str, Any] = {name: last[name] for name in ("loss", "train_accuracy")}
     found["seconds"] = round(trainer.seconds, 1)
     if test is not None:
-        images, labels = (torch.from_numpy(each).to(trainer.device) for each in (test.images, test.labels))
+        images, labels = (torch.from_numpy(each).to(trainer.device) for each in (test.inputs, test.labels))
         sigma = job.recipe.objective.train_sigma
         found["test_accuracy"] = accuracy(trainer.result, images, labels)
         found["noisy_test_accuracy"] = accuracy(trainer.result, images, labels, sigma, seed=job.recipe.seed)

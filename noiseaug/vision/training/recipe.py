@@ -112,7 +112,7 @@ SCHEDULES: dict[str, Callable[[Recipe, float], float]] = {
 """Factor of the learning rate by time in epochs."""
 
 
-def default_recipe(arch: str, shape: tuple[int, int, int], objective: Objective, **changes: Any) -> Recipe:
+def default_recipe(arch: str, shape: tuple[int, ...], objective: Objective, **changes: Any) -> Recipe:
     """A recipe that does well on images of a shape, with each optimiser's own learning rate.
 
     Args:

@@ -1,7 +1,7 @@
-"""Image data sets: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, and ``.npz`` files.
+"""Data sets by name: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, and ``.npz`` files.
 
-    images = load_images("mnist", "train")
-    pair = load_images("cifar10:cat,dog", "test", root="~/data")
+    data = load_data("mnist:3,8")
+    images = load_images("cifar10:cat,dog", "train", root="~/data")
 
 Published files are looked for in a data root laid out like torchvision's (``MNIST/raw/…``, ``FashionMNIST/raw/…``,
 ``cifar-10-batches-py/…``); what is missing there is downloaded. Every file is checked against its published sha256
@@ -10,167 +10,78 @@ before a byte of it is interpreted, each time it is read: CIFAR-10 comes as pick
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from noiseaug import validation
 from noiseaug.data.downloads import DataFile, Found, download, find, import_pooch, unpack
-from noiseaug.data.formats import read_npz
+from noiseaug.data.formats import IMAGE_SHAPES, NoSplitError, read_npz
 from noiseaug.data.published import DATASETS, Contents, Source
+from noiseaug.data.sets import SPLITS, DataSource, LabelledSet
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["SPLITS", "ImageSet", "Inventory", "data_root", "describe", "fetch", "load_images"]
+__all__ = ["Inventory", "data_root", "describe", "fetch", "load_data", "load_images", "split_name"]
 
-SPLITS = ("train", "test")
 _VARIABLE = "NOISEAUG_DATA"
 
 
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Labelled images.
-
-    Attributes:
-        name: as it was asked for, such as ``mnist`` or ``mnist:3,8``.
-        split: ``train`` or ``test``.
-        images: shape (m, channels, height, width), m ≥ 1; uint8, where 0 … 255 stand for [0, 1], or float32 in [0, 1].
-        labels: int64 labels 0 … K−1, shape (m,).
-        classes: the K names of the classes.
-
-    Raises:
-        InvalidInputError: for arrays of other shapes, types or ranges.
-    """
-
-    name: str
-    split: str
-    images: np.ndarray
-    labels: np.ndarray
-    classes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        validation.choice("split", self.split, SPLITS)
-        images, labels, what = self.images, self.labels, f"{self.name} ({self.split})"
-        if images.ndim != 4 or images.dtype not in (np.uint8, np.float32):
-            raise InvalidInputError(
-                f"{what}: images are {images.dtype} of shape {images.shape}; expected uint8 or float32, (m, C, H, W)"
-            )
-        if not images.size:
-            raise InvalidInputError(f"{what} has no images: their shape is {images.shape}")
-        # NaN fails the comparison too
-        if images.dtype == np.float32 and not (images.min() >= 0 and images.max() <= 1):
-            raise InvalidInputError(f"{what}: images run from {images.min():g} to {images.max():g}; expected [0, 1]")
-        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
-            raise InvalidInputError(
-                f"{what}: labels are {labels.dtype} of shape {labels.shape}; expected int64, ({len(images)},)"
-            )
-        if labels.min() < 0 or labels.max() >= self.num_classes:
-            raise InvalidInputError(
-                f"{what}: labels run from {labels.min()} to {labels.max()}; expected 0 … {self.num_classes - 1}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, those without an image too."""
-        return len(self.classes)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
-
-    @cached_property
-    def digest(self) -> str:
-        """16 hexadecimal digits that identify pixels, labels and classes; for the description of a run."""
-        digest = hashlib.sha256(repr((self.images.dtype.name, self.images.shape, self.classes)).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
-        digest.update(np.ascontiguousarray(self.labels).data)
-        return digest.hexdigest()[:16]
-
-    def floats(self, indices: Any = None) -> np.ndarray:
-        """Images as float32 in [0, 1], shape (m, C, H, W); those at ``indices``, as for :meth:`take`, or all."""
-        images = self.images if indices is None else self.images[self._rows(indices)]
-        if images.dtype == np.float32:
-            return images.copy() if indices is None else images
-        return np.divide(images, np.float32(255), dtype=np.float32)
-
-    def take(self, indices: Any) -> ImageSet:
-        """A part of the set, with the same classes.
-
-        Args:
-            indices: integers, a mask or a slice, as numpy takes them.
-
-        Raises:
-            InvalidInputError: for indices outside the set, and where nothing is left.
-        """
-        rows = self._rows(indices)
-        return replace(self, images=self.images[rows], labels=self.labels[rows])
-
-    def _rows(self, indices: Any) -> np.ndarray:
-        try:
-            rows = np.arange(len(self))[indices]
-        except IndexError as error:
-            raise InvalidInputError(f"{self.name} ({self.split}) has {len(self)} images: {error}") from None
-        return np.atleast_1d(rows)
-
-    def _pick(self, picks: str) -> ImageSet:
-        """The classes that a comma-separated list names, relabelled 0, 1, … in their order in this set."""
-        places = {name: label for label, name in enumerate(self.classes)}
-        places.update({str(label): label for label in range(self.num_classes)})
-        wanted = [places.get(part.strip(), -1) for part in picks.split(",")]
-        if len(wanted) < 2 or len(set(wanted)) < len(wanted) or -1 in wanted:
-            known, example = ", ".join(self.classes), ",".join(self.classes[:2])
-            raise InvalidInputError(f"classes are {picks!r}; expected different ones of {known}, as in :{example}")
-        chosen = np.sort(wanted)
-        kept = np.isin(self.labels, chosen)
-        return replace(
-            self,
-            images=self.images[kept],
-            labels=np.searchsorted(chosen, self.labels[kept]),
-            classes=tuple(self.classes[label] for label in chosen),
-        )
-
-
-def load_images(name: str, split: str, *, root: Path | str | None = None, download: bool = True) -> ImageSet:
-    """A split of a data set.
+def load_data(name: str, root: Path | str | None = None) -> DataSource:
+    """A data set, with what there is to train on.
 
     Args:
-        name: one of ``DATASETS``, or a ``.npz`` file with ``x`` and ``y`` and, to train on, ``train_x`` and
-            ``train_y`` (:func:`noiseaug.data.formats.read_npz`). ``name:A,B`` chooses classes by number or name,
-            labelled 0, 1, … in the order that they have in the set.
+        name: one of ``DATASETS``, or a ``.npz`` file with ``x`` and ``y`` and, to train on, ``train_x`` and ``train_y``
+            (:func:`noiseaug.data.formats.read_npz`). ``name:A,B`` chooses classes by number or name, labelled 0, 1, …
+            in the order that they have in the set.
+        root: the data root (:func:`data_root`).
+
+    Raises:
+        InvalidInputError: for an unknown name or class, and for files that are missing, not as published, or hold
+            something else. Such a file stays as it is.
+    """
+    test = _load(name, "test", root)
+    try:
+        return DataSource(test, _load(name, "train", root))
+    except NoSplitError:
+        return DataSource(test)
+
+
+def load_images(name: str, split: str, *, root: Path | str | None = None, download: bool = True) -> LabelledSet:
+    """A split of a data set of images.
+
+    Args:
+        name: as for :func:`load_data`.
         split: ``train`` or ``test``.
         root: the data root (:func:`data_root`).
         download: whether to download what is missing there.
 
     Raises:
-        InvalidInputError: for an unknown name, split or class, and for files that are missing, not as published, or
-            hold something else. Such a file stays as it is.
+        InvalidInputError: as :func:`load_data` does, for an unknown split, and for inputs that are no images.
     """
     validation.choice("split", split, SPLITS)
-    base, picks = _parts(name)
+    found = _load(name, split, root, download)
+    if len(found.shape) != 3:
+        raise InvalidInputError(f"{name} has {split} inputs of shape {found.inputs.shape}; expected {IMAGE_SHAPES}")
+    return found
+
+
+def _load(name: str, split: str, root: Path | str | None, download: bool = True) -> LabelledSet:
+    base, picks = split_name(name)
     if base.endswith(".npz"):
-        images, labels, count = read_npz(Path(base).expanduser(), split)
-        found = ImageSet(name, split, images, labels, tuple(map(str, range(count))))
-        return found if picks is None else found._pick(picks)
+        inputs, labels, count = read_npz(Path(base).expanduser(), split)
+        found = LabelledSet(name, split, inputs, labels, tuple(map(str, range(count))))
+        return found if picks is None else found.pick(picks)
     source = _source(base)
     contents = _contents(base, source, split, root, download)
-    found = ImageSet(name, split, *source.read(contents), source.classes)
+    found = LabelledSet(name, split, *source.read(contents), source.classes)
     if picks is not None:
-        found = found._pick(picks)
+        found = found.pick(picks)
     return found.take(slice(SPLITS.index(split), None, 2)) if source.interleaved else found
 
 
-def _parts(name: str) -> tuple[str, str | None]:
-    """A name and the classes after its colon; a path may have colons of its own."""
+def split_name(name: str) -> tuple[str, str | None]:
+    """The set or file that a name is of, and the classes after its colon; a path may have colons of its own."""
     base, colon, picks = name.rpartition(":")
     return (base, picks) if colon and (base in DATASETS or base.endswith(".npz")) else (name, None)
 

@@ -1,0 +1,185 @@
+"""Labelled inputs in memory: one split of a data set, and a test split with the training split that goes with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from noiseaug import validation
+from noiseaug.data.formats import to_floats, to_inputs, to_labels
+from noiseaug.errors import InvalidInputError
+
+__all__ = ["SPLITS", "DataSource", "LabelledSet"]
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Labelled inputs: images, or rows of numbers that are no images.
+
+    Attributes:
+        name: as it was asked for, such as ``mnist`` or ``mnist:3,8``.
+        split: ``train`` or ``test``.
+        inputs: m ≥ 1 images of shape (m, channels, height, width), float32 in [0, 1]; or rows of shape (m, dim), finite
+            float32. Either may be uint8, where 0 … 255 stand for [0, 1].
+        labels: int64 labels 0 … K−1, shape (m,).
+        classes: the K names of the classes.
+
+    Raises:
+        InvalidInputError: for arrays of other shapes, types or ranges.
+    """
+
+    name: str
+    split: str
+    inputs: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        validation.choice("split", self.split, SPLITS)
+        inputs, labels, what = self.inputs, self.labels, f"{self.name} ({self.split})"
+        if inputs.ndim not in (2, 4) or inputs.dtype not in (np.uint8, np.float32):
+            raise InvalidInputError(
+                f"{what}: inputs are {inputs.dtype} of shape {inputs.shape}; "
+                "expected uint8 or float32, (m, C, H, W) or (m, dim)"
+            )
+        if not inputs.size:
+            raise InvalidInputError(f"{what} has no inputs: their shape is {inputs.shape}")
+        if inputs.dtype == np.float32:
+            low, high, allowed = inputs.min(), inputs.max(), "[0, 1]" if inputs.ndim == 4 else "finite numbers"
+            # NaN fails the comparisons too
+            if not (low >= 0 and high <= 1 if inputs.ndim == 4 else np.isfinite(low) and np.isfinite(high)):
+                raise InvalidInputError(f"{what}: inputs run from {low:g} to {high:g}; expected {allowed}")
+        if labels.dtype != np.int64 or labels.shape != inputs.shape[:1]:
+            raise InvalidInputError(
+                f"{what}: labels are {labels.dtype} of shape {labels.shape}; expected int64, ({len(inputs)},)"
+            )
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise InvalidInputError(
+                f"{what}: labels run from {labels.min()} to {labels.max()}; expected 0 … {self.num_classes - 1}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, including those without an input."""
+        return len(self.classes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input: (channels, height, width), or (dim,)."""
+        return self.inputs.shape[1:]
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that identify inputs, labels and classes; for the description of a run."""
+        digest = hashlib.sha256(repr((self.inputs.dtype.name, self.inputs.shape, self.classes)).encode())
+        digest.update(np.ascontiguousarray(self.inputs).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()[:16]
+
+    def floats(self, indices: Any = None) -> np.ndarray:
+        """Inputs as float32, 8-bit ones scaled to [0, 1]; those at ``indices``, as for :meth:`take`, or all."""
+        return to_floats(self.inputs.copy() if indices is None else self.inputs[self._positions(indices)])
+
+    def rows(self, indices: Any = None) -> np.ndarray:
+        """The same as :meth:`floats`, flattened to shape (m, dim)."""
+        floats = self.floats(indices)
+        return floats.reshape(len(floats), -1)
+
+    def take(self, indices: Any) -> LabelledSet:
+        """A part of the set, with the same classes.
+
+        Args:
+            indices: integers, a mask or a slice, as numpy takes them.
+
+        Raises:
+            InvalidInputError: for indices outside the set, and where nothing is left.
+        """
+        positions = self._positions(indices)
+        return replace(self, inputs=self.inputs[positions], labels=self.labels[positions])
+
+    def _positions(self, indices: Any) -> np.ndarray:
+        try:
+            positions = np.arange(len(self))[indices]
+        except IndexError as error:
+            raise InvalidInputError(f"{self.name} ({self.split}) has {len(self)} inputs: {error}") from None
+        return np.atleast_1d(positions)
+
+    def pick(self, picks: str) -> LabelledSet:
+        """Some of the classes, relabelled 0, 1, … in the order that they have in this set.
+
+        Args:
+            picks: numbers or names of classes, separated by commas.
+
+        Raises:
+            InvalidInputError: for classes that the set does not have, fewer than two, and where nothing is left.
+        """
+        places = {name: label for label, name in enumerate(self.classes)}
+        places.update({str(label): label for label in range(self.num_classes)})
+        wanted = [places.get(part.strip(), -1) for part in picks.split(",")]
+        if len(wanted) < 2 or len(set(wanted)) < len(wanted) or -1 in wanted:
+            known, example = ", ".join(self.classes), ",".join(self.classes[:2])
+            raise InvalidInputError(f"classes are {picks!r}; expected different ones of {known}, as in :{example}")
+        chosen = np.sort(wanted)
+        kept = np.isin(self.labels, chosen)
+        return replace(
+            self,
+            inputs=self.inputs[kept],
+            labels=np.searchsorted(chosen, self.labels[kept]),
+            classes=tuple(self.classes[label] for label in chosen),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DataSource:
+    """Inputs to certify and, where there are any, inputs to train on.
+
+    Attributes:
+        test: the inputs to certify.
+        train: the inputs to train on, or None.
+    """
+
+    test: LabelledSet
+    train: LabelledSet | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that was asked for."""
+        return self.test.name
+
+    @classmethod
+    def from_arrays(
+        cls, name: str, x: ArrayLike, y: ArrayLike, train_x: ArrayLike | None = None, train_y: ArrayLike | None = None
+    ) -> Self:
+        """A data set from arrays, taken as those of a ``.npz`` file are.
+
+        Args:
+            name: what to call it.
+            x: inputs to certify, as :func:`noiseaug.data.formats.to_inputs` takes them.
+            y: their labels, integers from 0, shape (m,).
+            train_x: inputs to train on.
+            train_y: their labels.
+
+        Raises:
+            InvalidInputError: for other arrays.
+        """
+        arrays = {"test": (x, y)}
+        if train_x is not None and train_y is not None:
+            arrays["train"] = train_x, train_y
+        labels = {split: to_labels(f"{name} ({split}): y", each[1]) for split, each in arrays.items()}
+        classes = tuple(map(str, range(1 + max(int(each.max(initial=0)) for each in labels.values()))))
+        return cls(
+            *(
+                LabelledSet(name, split, to_inputs(f"{name} ({split}): x", each[0]), labels[split], classes)
+                for split, each in arrays.items()
+            )
+        )
