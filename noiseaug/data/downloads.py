@@ -18,7 +18,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.runs import write_atomically
 from noiseaug.runs.progress import progress_bar
 
-__all__ = ["DataFile", "Found", "download", "find", "import_pooch", "unpack"]
+__all__ = ["DataFile", "Found", "download", "find", "unpack"]
 
 _TIMEOUTS = (10, 60)  # seconds to connect, and to wait for the next bytes
 _CHUNK = 1 << 16  # bytes
@@ -90,19 +90,6 @@ def _damage(length: int, expected: int | None) -> str:
     return f"has {length} of {expected} bytes" if length < expected else f"has {length} bytes instead of {expected}"
 
 
-def import_pooch(otherwise: str) -> Any:
-    """The module pooch.
-
-    Raises:
-        InvalidInputError: where it is not installed; says how to get it, and what to do ``otherwise``.
-    """
-    try:
-        import pooch
-    except ImportError:
-        raise InvalidInputError(f"pooch is not installed; pip install 'noiseaug[vision]', or {otherwise}") from None
-    return pooch
-
-
 def download(files: Sequence[DataFile], mirrors: Sequence[str], root: Path, *, progress: bool = True) -> None:
     """Downloads files into the data root, each from the first mirror that has it as it was published.
 
@@ -120,7 +107,10 @@ def download(files: Sequence[DataFile], mirrors: Sequence[str], root: Path, *, p
     """
     for number, file in enumerate(files):
         by_hand = f"put {_listed([root / rest.path for rest in files[number:]])} by hand"
-        pooch = import_pooch(by_hand)
+        try:
+            import pooch
+        except ImportError:
+            raise InvalidInputError(f"pooch is not installed; pip install 'noiseaug[vision]', or {by_hand}") from None
         failures = []
         for mirror in mirrors:
             failure = _retrieve(pooch, file, mirror, root, progress)

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from noiseaug import validation
-from noiseaug.data.downloads import DataFile, Found, download, find, import_pooch, unpack
+from noiseaug.data.downloads import DataFile, Found, download, find, unpack
 from noiseaug.data.formats import IMAGE_SHAPES, NoSplitError, read_npz
 from noiseaug.data.published import DATASETS, Contents, Source
 from noiseaug.data.sets import SPLITS, DataSource, LabelledSet
@@ -105,8 +107,8 @@ def _contents(name: str, source: Source, split: str, root: Path | str | None, al
             f"{name} is not in {folder}: {', '.join(file.path for file in missing)} missing; run `noiseaug data {name}`"
         )
     if missing:
-        _obtain(name, source, missing, folder, progress=True)
-        found = [item if not item.missing else find(item.file, folder) for item in found]
+        _obtain(source, missing, folder, progress=True)
+        found = [find(item.file, folder) if item.missing else item for item in found]  # what is read is checked
         _refuse_damage(name, found)
     return {item.path: item.content for item in found if item.content is not None}
 
@@ -119,7 +121,7 @@ def _refuse_damage(name: str, found: Sequence[Found]) -> None:
             )
 
 
-def _obtain(name: str, source: Source, files: Sequence[DataFile], folder: Path, *, progress: bool) -> None:
+def _obtain(source: Source, files: Sequence[DataFile], folder: Path, *, progress: bool) -> None:
     """Downloads files, in their archive where they come in one."""
     if source.archive is None:
         download(files, source.mirrors, folder, progress=progress)
@@ -127,19 +129,13 @@ def _obtain(name: str, source: Source, files: Sequence[DataFile], folder: Path, 
     if find(source.archive, folder).content is None:
         download([source.archive], source.mirrors, folder, progress=progress)
     rest = [file for file in source.all_files + source.companions if file not in files]
-    unpack(source.archive, [*files, *(file for file in rest if find(file, folder).missing)], folder)
+    unpack(source.archive, [*files, *(file for file in rest if not (folder / file.path).exists())], folder)
 
 
 def data_root(root: Path | str | None = None) -> Path:
-    """The folder of the data sets: ``root``, else the environment variable NOISEAUG_DATA, else the user's cache.
-
-    Raises:
-        InvalidInputError: where neither is given and pooch, which knows where caches are, is not installed.
-    """
+    """The folder of the data sets: ``root``, else the environment variable NOISEAUG_DATA, else the user's cache."""
     chosen = root or os.environ.get(_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(import_pooch(f"set {_VARIABLE} to a folder").os_cache("noiseaug"))
+    return Path(chosen).expanduser() if chosen else user_cache_path("noiseaug")
 
 
 def fetch(name: str, *, root: Path | str | None = None, progress: bool = True) -> list[Path]:
@@ -160,12 +156,11 @@ def fetch(name: str, *, root: Path | str | None = None, progress: bool = True) -
     if not source.files:
         return []
     folder = data_root(root)
-    wanted = [item.file for item in (find(file, folder) for file in source.all_files) if item.content is None]
+    there = {file: item.path for file in source.all_files if (item := find(file, folder)).content is not None}
+    wanted = [file for file in source.all_files if file not in there]
     if wanted:
-        _obtain(name, source, wanted, folder, progress=progress)
-    found = [find(file, folder) for file in source.all_files]
-    _refuse_damage(name, found)
-    return [item.path for item in found]
+        _obtain(source, wanted, folder, progress=progress)
+    return [there.get(file, folder / file.path) for file in source.all_files]
 
 
 @dataclass(frozen=True)
@@ -202,7 +197,7 @@ def describe(name: str, root: Path | str | None = None) -> Inventory:
     """Takes stock of a data set in the data root; reads and checks every file, changes and downloads nothing.
 
     Raises:
-        InvalidInputError: for a name that is not in ``DATASETS``, and as :func:`data_root` does.
+        InvalidInputError: for a name that is not in ``DATASETS``.
     """
     source = _source(name)
     if not source.files:

@@ -128,7 +128,7 @@ class LabelledSet:
         wanted = [places.get(part.strip(), -1) for part in picks.split(",")]
         if len(wanted) < 2 or len(set(wanted)) < len(wanted) or -1 in wanted:
             known, example = ", ".join(self.classes), ",".join(self.classes[:2])
-            raise InvalidInputError(f"classes are {picks!r}; expected different ones of {known}, as in :{example}")
+            raise InvalidInputError(f"data is {self.name!r}; expected different ones of {known}, as in :{example}")
         chosen = np.sort(wanted)
         kept = np.isin(self.labels, chosen)
         return replace(
