@@ -6,6 +6,8 @@ here is moved outwards by a relative 1e-12.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
@@ -15,6 +17,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.validation import FloatArray
 
 __all__ = [
+    "VoteBudget",
     "binomial_interval",
     "binomial_lower",
     "binomial_upper",
@@ -105,6 +108,32 @@ def minimum_votes(votes: int, margin: ArrayLike, failure_prob: float) -> np.ndar
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
         low = np.minimum(low, high - 1)
     return high
+
+
+@dataclass(frozen=True)
+class VoteBudget:
+    """How many votes an input gets and how often a certificate made from them may be wrong.
+
+    Attributes:
+        votes: n, votes behind the bound.
+        failure_prob: one-sided failure probability of the Clopper–Pearson bound.
+    """
+
+    votes: int = 100_000
+    failure_prob: float = 0.001
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "votes", validation.integer("votes", self.votes))
+        object.__setattr__(self, "failure_prob", validation.probability("failure_prob", self.failure_prob))
+
+    def needed(self, radius: float, smooth_sigma: float) -> int:
+        """k_min: the fewest votes that certify the radius; votes + 1 where none do.
+
+        Without smoothing all votes agree and no radius above 0 is certified.
+        """
+        if smooth_sigma == 0 and radius > 0:
+            return self.votes + 1
+        return int(minimum_votes(self.votes, radius / smooth_sigma if radius > 0 else 0.0, self.failure_prob))
 
 
 def log_wealth(successes: ArrayLike, trials: ArrayLike, threshold: float) -> FloatArray:

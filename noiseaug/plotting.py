@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.tables import QUANTITIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,13 +44,7 @@ LABELS = {
     "train_sigma": "training noise α",
     "smooth_sigma": "smoothing noise β",
     "radius": "ℓ₂ radius r",
-    "risk": "risk of the smoothed classifier",
-    "excess_risk": "excess risk",
-    "disagreement": "disagreement Δ",
-    "certified_accuracy": "certified accuracy",
-    "adversarial_accuracy": "adversarial accuracy",
-    "acr": "average certified radius",
-    "finite_sample_certified_accuracy": "certified accuracy of a run",
+    **{quantity.name: quantity.label for quantity in QUANTITIES.values()},
     "task_dim": "dimension d",
     "task_separation": "separation ζ",
     "task_prior": "prior π",

@@ -13,14 +13,13 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import RULES, by_rule, smoothed
 from noiseaug.regions import Region
-from noiseaug.risk import QUANTITIES, Question, VoteBudget, VotedPredictor, evaluate
+from noiseaug.risk import VoteBudget, VotedPredictor, evaluate
 from noiseaug.risk.evaluate import METHODS
-from noiseaug.risk.questions import WITH_RADIUS, questions
+from noiseaug.tables import QUANTITIES, Measure, distinct, measures, to_frame
 from noiseaug.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
-from noiseaug.tables import distinct, to_frame
 
 __all__ = ["Cell", "Grid", "run_cell", "sweep"]
 
@@ -33,7 +32,7 @@ class Grid:
         train_sigma: training noise levels α, in input units.
         smooth_sigma: smoothing noise levels β, in input units.
         radii: ℓ₂ radii for the quantities that have one.
-        quantities: from ``noiseaug.risk.QUANTITIES``.
+        quantities: from ``noiseaug.tables.QUANTITIES``.
         rule: ``"augmented"`` and/or ``"convolved"``.
         method: ``"exact"`` and/or ``"sampled"``.
         n: draws behind sampled values.
@@ -61,7 +60,7 @@ class Grid:
             if not levels and name != "radii":
                 raise InvalidInputError(f"{name} is empty; expected at least one level")
             object.__setattr__(self, name, distinct(name, levels))
-        for name, allowed in (("quantities", QUANTITIES), ("rule", RULES), ("method", METHODS)):
+        for name, allowed in (("quantities", tuple(QUANTITIES)), ("rule", RULES), ("method", METHODS)):
             words = tuple(validation.choice(name, word, allowed) for word in _sequence(getattr(self, name)))
             if not words:
                 raise InvalidInputError(f"{name} is empty; expected some of {', '.join(allowed)}")
@@ -72,14 +71,14 @@ class Grid:
             object.__setattr__(self, name, validation.probability(name, getattr(self, name)))
         if self.votes_per_point is not None:
             object.__setattr__(self, "votes_per_point", validation.integer("votes_per_point", self.votes_per_point))
-        unasked = [name for name in self.quantities if name in WITH_RADIUS and not self.radii]
+        unasked = [name for name in self.quantities if QUANTITIES[name].takes_radius and not self.radii]
         if unasked:
             raise InvalidInputError(f"radii is empty, but {', '.join(unasked)} needs at least one radius")
 
     @property
-    def questions(self) -> list[Question]:
-        """Every quantity at every radius that applies."""
-        return questions(self.quantities, self.radii)
+    def measures(self) -> list[Measure]:
+        """Every quantity, at every radius where it takes one."""
+        return measures(self.quantities, self.radii)
 
     @property
     def budget(self) -> VoteBudget:
@@ -121,7 +120,7 @@ def _sequence(value: Any) -> tuple[Any, ...]:
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
     """The rows of one cell, as plain values."""
     base = by_rule(cell.task, cell.rule, cell.train_sigma)
-    grid, asked = cell.grid, cell.grid.questions
+    grid, asked = cell.grid, cell.grid.measures
     rows: list[dict[str, Any]] = []
     for smooth_sigma in grid.smooth_sigma:
         predictor = smoothed(base, smooth_sigma) if isinstance(base, Region) else VotedPredictor(base, smooth_sigma)
@@ -138,20 +137,19 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
                 votes_per_point=grid.votes_per_point,
             )
             rows.extend(
-                _row(cell, smooth_sigma, question, estimate)
-                for question, estimate in zip(asked, estimates, strict=True)
+                _row(cell, smooth_sigma, measure, estimate) for measure, estimate in zip(asked, estimates, strict=True)
             )
     return rows
 
 
-def _row(cell: Cell, smooth_sigma: float, question: Question, estimate: Estimate) -> dict[str, Any]:
+def _row(cell: Cell, smooth_sigma: float, measure: Measure, estimate: Estimate) -> dict[str, Any]:
     row = {
         "task": str(cell.task),
         "rule": cell.rule,
         "train_sigma": cell.train_sigma,
         "smooth_sigma": smooth_sigma,
-        "quantity": question.quantity,
-        "radius": float("nan") if question.radius is None else question.radius,
+        "quantity": measure.quantity,
+        "radius": measure.at,
         "value": estimate.value,
         "lower": estimate.lower,
         "upper": estimate.upper,
@@ -161,7 +159,7 @@ def _row(cell: Cell, smooth_sigma: float, question: Question, estimate: Estimate
         "seed": estimate.seed,
     }
     if "finite_sample_certified_accuracy" in cell.grid.quantities:
-        predicted = question.quantity == "finite_sample_certified_accuracy"
+        predicted = measure.quantity == "finite_sample_certified_accuracy"
         row["votes"] = cell.grid.votes if predicted else None
         row["vote_failure_prob"] = cell.grid.vote_failure_prob if predicted else None
     return row
@@ -192,7 +190,7 @@ def sweep(
         train_sigma: training noise levels α, in input units.
         smooth_sigma: smoothing noise levels β, in input units.
         radii: ℓ₂ radii for the quantities that have one.
-        quantities: names from ``noiseaug.risk.QUANTITIES``.
+        quantities: names from ``noiseaug.tables.QUANTITIES``.
         rule: ``"augmented"``, ``"convolved"`` or both.
         method: ``"exact"``, ``"sampled"`` or both.
         n: draws behind sampled values.

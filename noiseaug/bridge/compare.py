@@ -9,6 +9,7 @@ import numpy as np
 
 from noiseaug.bridge.choice import best_level, recommended_level
 from noiseaug.errors import InvalidInputError
+from noiseaug.tables import QUANTITIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +150,7 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     groups: Any = table.groupby(["rule", *_KEYS], dropna=False, sort=False)
     for key, line in groups:
-        sign = -1.0 if key[2] == "risk" else 1.0
+        sign = QUANTITIES[key[2]].sign
         levels, truth = line["train_sigma"].to_numpy(), sign * line["measured"].to_numpy()
         sizes = line["gap"].abs().to_numpy()
         beta = float(key[1])

@@ -24,9 +24,8 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.predictors import smoothed
 from noiseaug.regions import HalfSpace
 from noiseaug.risk import evaluate
-from noiseaug.risk.questions import questions
 from noiseaug.subjects import load_classifier
-from noiseaug.tables import to_frame
+from noiseaug.tables import measures, to_frame
 from noiseaug.tasks import GaussianPair
 from noiseaug.validation import FloatArray
 
@@ -131,14 +130,14 @@ def pair_table(
         Rows with the columns of ``noiseaug.sweeps``, the rule :data:`~noiseaug.bridge.surrogate.PREDICTED` or
         :data:`~noiseaug.bridge.surrogate.ACTUAL`.
     """
-    asked = questions(("risk", "certified_accuracy", "acr"), radii)
+    asked = measures(("risk", "certified_accuracy", "acr"), radii)
     rows: list[dict[str, Any]] = []
     for level in train_sigma:
         predictor = smoothed(surrogate.pair.augmented_region(level), _ANY_SMOOTHING)
-        for question, estimate in zip(asked, evaluate(surrogate.pair, predictor, asked), strict=True):
+        for measure, estimate in zip(asked, evaluate(surrogate.pair, predictor, asked), strict=True):
             rows.append(
                 {"task": task, "rule": PREDICTED, "train_sigma": float(level), "smooth_sigma": np.nan}
-                | {"quantity": question.quantity, "radius": np.nan if question.radius is None else question.radius}
+                | {"quantity": measure.quantity, "radius": measure.at}
                 | {"value": estimate.value, "lower": estimate.lower, "upper": estimate.upper, "method": "exact"}
                 | {"n": 0, "failure_prob": 0.0, "seed": None}
             )

@@ -1,6 +1,14 @@
 from .lattice_blur import Grid, axis_kernel, gaussian_blur, kernel_matrix, log_escape, log_gaussian_blur
 from .lattice_majority import FoldedFields, MajorityFilter
-from .level_sets import Crossings, Measure, RatioFunction, SmoothFunction, TailedFunction, find_crossings, tail_window
+from .level_sets import (
+    Crossings,
+    LineMeasure,
+    RatioFunction,
+    SmoothFunction,
+    TailedFunction,
+    find_crossings,
+    tail_window,
+)
 from .line_measures import FourierStep, MixtureMeasure, MixtureRatio, StepMeasure
 from .mixture_regression import Odds, SmoothedRegression, undecided_zones
 from .noncentral import (
@@ -26,8 +34,8 @@ __all__ = [
     "FoldedFields",
     "FourierStep",
     "Grid",
+    "LineMeasure",
     "MajorityFilter",
-    "Measure",
     "MixtureMeasure",
     "MixtureRatio",
     "Odds",

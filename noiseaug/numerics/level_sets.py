@@ -21,7 +21,15 @@ from noiseaug.errors import UndecidedError
 from noiseaug.numerics.normal import bracketed_roots
 from noiseaug.validation import FloatArray
 
-__all__ = ["Crossings", "Measure", "RatioFunction", "SmoothFunction", "TailedFunction", "find_crossings", "tail_window"]
+__all__ = [
+    "Crossings",
+    "LineMeasure",
+    "RatioFunction",
+    "SmoothFunction",
+    "TailedFunction",
+    "find_crossings",
+    "tail_window",
+]
 
 _HALVINGS = 46  # cells shrink to 1e-14 of their first size before a touching point is left undecided
 _MOST_CELLS = 100_000  # a well-posed search keeps a few dozen cells alive
@@ -170,7 +178,7 @@ def tail_window(
     return low, high
 
 
-class Measure(Protocol):
+class LineMeasure(Protocol):
     """A measure on the line that can be smoothed with a Gaussian."""
 
     @property
@@ -197,8 +205,8 @@ class RatioFunction:
         sigma: σ > 0.
     """
 
-    first: Measure
-    second: Measure
+    first: LineMeasure
+    second: LineMeasure
     sigma: float
 
     def value(self, x: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ One function a quantity, and :func:`evaluate` for many at once. All take a task 
 ``noiseaug.predictors.smoothed``; quantities with a radius take it in input units.
 """
 
+from noiseaug.confidence import VoteBudget
 from noiseaug.risk.evaluate import (
     acr,
     adversarial_accuracy,
@@ -15,12 +16,12 @@ from noiseaug.risk.evaluate import (
     risk,
 )
 from noiseaug.risk.exact import finite_sample_curve
-from noiseaug.risk.questions import QUANTITIES, Question, VoteBudget
 from noiseaug.risk.voted import VotedPredictor
+from noiseaug.tables import QUANTITIES, Measure
 
 __all__ = [
     "QUANTITIES",
-    "Question",
+    "Measure",
     "VoteBudget",
     "VotedPredictor",
     "acr",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, Unpack
 
 from noiseaug import validation
+from noiseaug.confidence import VoteBudget
 from noiseaug.estimates import Estimate
+from noiseaug.predictors import SmoothedRegion
 from noiseaug.risk.exact import evaluate_exact
-from noiseaug.risk.questions import Question, VoteBudget
 from noiseaug.risk.sampled import evaluate_sampled
 from noiseaug.risk.voted import VotedPredictor, evaluate_voted
+from noiseaug.tables import Measure
 from noiseaug.tasks import Task
 
 __all__ = [
@@ -27,11 +29,24 @@ __all__ = [
 
 METHODS = ("exact", "sampled")
 
+Predictor = SmoothedRegion | VotedPredictor
+
+
+class Options(TypedDict, total=False):
+    """How a quantity is evaluated; see :func:`evaluate`."""
+
+    method: str
+    budget: VoteBudget | None
+    n: int
+    seed: int
+    failure_prob: float
+    votes_per_point: int | None
+
 
 def evaluate(
     task: Task,
-    predictor: Any,
-    asked: Sequence[Question],
+    predictor: Predictor,
+    asked: Sequence[Measure],
     *,
     method: str = "exact",
     budget: VoteBudget | None = None,
@@ -40,12 +55,12 @@ def evaluate(
     failure_prob: float = 1e-3,
     votes_per_point: int | None = None,
 ) -> list[Estimate]:
-    """Answers to many questions about one smoothed classifier.
+    """Many quantities of one smoothed classifier.
 
     Args:
         task: the law of (X, Y).
         predictor: from ``noiseaug.predictors.smoothed``, or a :class:`~noiseaug.risk.VotedPredictor`.
-        asked: the questions; level sets and draws are shared among them.
+        asked: what to evaluate; level sets and draws are shared.
         method: ``"exact"`` (closed form or quadrature with its error) or ``"sampled"``.
         budget: votes and failure probability behind ``finite_sample_certified_accuracy``.
         n: draws of (X, Y) for ``"sampled"``.
@@ -70,48 +85,41 @@ def evaluate(
     return evaluate_voted(task, predictor, asked, budget, votes, n=n, seed=seed, failure_prob=failure_prob)
 
 
-def risk(task: Task, predictor: Any, **options: Any) -> Estimate:
+def risk(task: Task, predictor: Predictor, **options: Unpack[Options]) -> Estimate:
     """R = P(f(X) ≠ Y); options as in :func:`evaluate`."""
-    return evaluate(task, predictor, [Question("risk")], **options)[0]
+    return evaluate(task, predictor, [Measure("risk")], **options)[0]
 
 
-def excess_risk(task: Task, predictor: Any, **options: Any) -> Estimate:
+def excess_risk(task: Task, predictor: Predictor, **options: Unpack[Options]) -> Estimate:
     """Risk above the Bayes risk; options as in :func:`evaluate`."""
-    return evaluate(task, predictor, [Question("excess_risk")], **options)[0]
+    return evaluate(task, predictor, [Measure("excess_risk")], **options)[0]
 
 
-def disagreement(task: Task, predictor: Any, **options: Any) -> Estimate:
+def disagreement(task: Task, predictor: Predictor, **options: Unpack[Options]) -> Estimate:
     """Pal & Sulam's Δ = μ{φ(h) ≠ f}; options as in :func:`evaluate`."""
-    return evaluate(task, predictor, [Question("disagreement")], **options)[0]
+    return evaluate(task, predictor, [Measure("disagreement")], **options)[0]
 
 
-def certified_accuracy(task: Task, predictor: Any, radius: float, **options: Any) -> Estimate:
+def certified_accuracy(task: Task, predictor: Predictor, radius: float, **options: Unpack[Options]) -> Estimate:
     """CA(r) = P(β Φ⁻¹(s_Y(X)) ≥ r), the accuracy certified at an ℓ₂ radius; options as in :func:`evaluate`."""
-    return evaluate(task, predictor, [Question("certified_accuracy", radius)], **options)[0]
+    return evaluate(task, predictor, [Measure("certified_accuracy", radius)], **options)[0]
 
 
-def adversarial_accuracy(task: Task, predictor: Any, radius: float, **options: Any) -> Estimate:
+def adversarial_accuracy(task: Task, predictor: Predictor, radius: float, **options: Unpack[Options]) -> Estimate:
     """AA(r) = P(f is right and constant on the ball of this radius around X); options as in :func:`evaluate`."""
-    return evaluate(task, predictor, [Question("adversarial_accuracy", radius)], **options)[0]
+    return evaluate(task, predictor, [Measure("adversarial_accuracy", radius)], **options)[0]
 
 
-def acr(task: Task, predictor: Any, **options: Any) -> Estimate:
+def acr(task: Task, predictor: Predictor, **options: Unpack[Options]) -> Estimate:
     """Average certified radius E[(β Φ⁻¹(s_Y(X)))₊], in input units; options as in :func:`evaluate`."""
-    return evaluate(task, predictor, [Question("acr")], **options)[0]
+    return evaluate(task, predictor, [Measure("acr")], **options)[0]
 
 
 def finite_sample_certified_accuracy(
-    task: Task, predictor: Any, radius: float, votes: int = 100_000, vote_failure_prob: float = 1e-3, **options: Any
+    task: Task, predictor: Predictor, radius: float, **options: Unpack[Options]
 ) -> Estimate:
-    """E P(Bin(n, s_Y(X)) ≥ k_min(r)): what a run with n votes reports at this radius on average.
+    """E P(Bin(n, s_Y(X)) ≥ k_min(r)): what a run with the votes of ``budget`` reports at this radius on average.
 
-    Args:
-        task: the law of (X, Y).
-        predictor: the smoothed classifier.
-        radius: ℓ₂ radius in input units.
-        votes: n, votes for each input.
-        vote_failure_prob: failure probability of each certificate.
-        **options: as in :func:`evaluate`.
+    Options as in :func:`evaluate`.
     """
-    question = Question("finite_sample_certified_accuracy", radius)
-    return evaluate(task, predictor, [question], budget=VoteBudget(votes, vote_failure_prob), **options)[0]
+    return evaluate(task, predictor, [Measure("finite_sample_certified_accuracy", radius)], **options)[0]

@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from noiseaug import validation
+from noiseaug.confidence import VoteBudget
 from noiseaug.errors import NoClosedFormError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion
 from noiseaug.regions import Region
-from noiseaug.risk.questions import Question, VoteBudget
+from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import BinaryTask, Task
 from noiseaug.validation import FloatArray
 
@@ -24,7 +25,7 @@ _UNPROVEN = 1e-9  # masses of what a quadrature or an unresolved touching point 
 _TAIL_LEVELS = np.array([1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 0.1, 0.3])
 
 
-def evaluate_exact(task: Task, predictor: object, asked: Sequence[Question], budget: VoteBudget) -> list[Estimate]:
+def evaluate_exact(task: Task, predictor: object, asked: Sequence[Measure], budget: VoteBudget) -> list[Estimate]:
     """Answers in closed form or by quadrature.
 
     Raises:
@@ -32,11 +33,15 @@ def evaluate_exact(task: Task, predictor: object, asked: Sequence[Question], bud
     """
     if not isinstance(task, BinaryTask) or not isinstance(predictor, SmoothedRegion):
         raise NoClosedFormError(f"{type(task).__name__} has no closed form; it has method 'sampled'")
-    certified = _certified_accuracies(task, predictor, asked)
-    return [
-        certified[question] if question in certified else _answer(task, predictor, question, budget)
-        for question in asked
-    ]
+    places: dict[str, list[int]] = {}
+    for place, measure in enumerate(asked):
+        places.setdefault(measure.quantity, []).append(place)
+    answers: dict[int, Estimate] = {}
+    for quantity, found in places.items():
+        radii = np.array([asked[place].at for place in found])
+        evaluate = evaluator(_EXACT, quantity, "in closed form")
+        answers |= zip(found, evaluate(task, predictor, radii, budget), strict=True)
+    return [answers[place] for place in range(len(asked))]
 
 
 def _weighted(task: BinaryTask, region_1: Sequence[Region | None], region_0: Sequence[Region | None]) -> FloatArray:
@@ -49,45 +54,48 @@ def _weighted(task: BinaryTask, region_1: Sequence[Region | None], region_0: Seq
     return total
 
 
-def _certified_accuracies(
-    task: BinaryTask, predictor: SmoothedRegion, asked: Sequence[Question]
-) -> dict[Question, Estimate]:
-    """All certified accuracies at once, so that their level sets are searched together."""
-    wanted = [question for question in asked if question.quantity == "certified_accuracy"]
-    if not wanted:
-        return {}
-    region_1, region_0 = predictor.certified_regions(
-        [question.radius for question in wanted if question.radius is not None]
-    )
-    values = _weighted(task, region_1, region_0)
-    proven = all(region.proven for region in (*region_1, *region_0) if region is not None)
-    return {question: _closed(float(value), proven) for question, value in zip(wanted, values, strict=True)}
-
-
 def _closed(value: float, proven: bool) -> Estimate:
     """A mass of regions; numeric where a boundary comes from a quadrature or was only touched."""
     return Estimate.exact(value) if proven else Estimate.numeric(value, _UNPROVEN)
 
 
-def _answer(task: BinaryTask, predictor: SmoothedRegion, question: Question, budget: VoteBudget) -> Estimate:
+# Each of these answers a quantity at all of its radii, NaN where it takes none.
+
+
+def _risk(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget) -> list[Estimate]:
     decision = predictor.decision
-    proven = decision.proven
-    if question.quantity == "risk":
-        return _closed(float(_weighted(task, [decision.complement()], [decision])[0]), proven)
-    if question.quantity == "excess_risk":
-        # a difference of masses: what rounding leaves of it is known absolutely, not relatively
-        return Estimate.numeric(task.excess_mass(decision), 1e-15 if proven else _UNPROVEN)
-    if question.quantity == "disagreement":
-        return _closed(task.disagreement_mass(task.bayes_region(), decision), proven)
-    if question.quantity == "acr":
-        return _acr(task, predictor)
-    radius = question.radius
-    assert radius is not None
-    if question.quantity == "adversarial_accuracy":
-        return _closed(
-            float(_weighted(task, [decision.eroded(radius)], [decision.complement().eroded(radius)])[0]), proven
-        )
-    return _finite_sample(task, predictor, radius, budget)
+    risk = float(_weighted(task, [decision.complement()], [decision])[0])
+    return [_closed(risk, decision.proven)] * len(radii)
+
+
+def _excess_risk(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget) -> list[Estimate]:
+    decision = predictor.decision
+    # a difference of masses: what rounding leaves of it is known absolutely, not relatively
+    excess = Estimate.numeric(task.excess_mass(decision), 1e-15 if decision.proven else _UNPROVEN)
+    return [excess] * len(radii)
+
+
+def _disagreement(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget) -> list[Estimate]:
+    decision = predictor.decision
+    return [_closed(task.disagreement_mass(task.bayes_region(), decision), decision.proven)] * len(radii)
+
+
+def _certified_accuracy(
+    task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget
+) -> list[Estimate]:
+    """All radii at once, so that their level sets are searched together."""
+    region_1, region_0 = predictor.certified_regions(radii)
+    values = _weighted(task, region_1, region_0)
+    proven = all(region.proven for region in (*region_1, *region_0) if region is not None)
+    return [_closed(float(value), proven) for value in values]
+
+
+def _adversarial_accuracy(
+    task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget
+) -> list[Estimate]:
+    decision = predictor.decision
+    safe = [(decision.eroded(float(radius)), decision.complement().eroded(float(radius))) for radius in radii]
+    return [_closed(float(_weighted(task, [one], [zero])[0]), decision.proven) for one, zero in safe]
 
 
 def _average(
@@ -105,19 +113,24 @@ def _average(
     return value, error
 
 
-def _acr(task: BinaryTask, predictor: SmoothedRegion) -> Estimate:
-    if predictor.smooth_sigma == 0:
-        return Estimate.exact(0.0)
-    closed = task.closed_acr(predictor.base)
+def _acr(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget) -> list[Estimate]:
+    closed = task.closed_acr(predictor.base) if predictor.smooth_sigma > 0 else 0.0
     if closed is not None:
-        return Estimate.exact(closed)
+        return [Estimate.exact(closed)] * len(radii)
     value, error = _average(task, predictor, lambda margin: np.maximum(margin, 0.0), np.zeros(1))
-    return Estimate.numeric(predictor.smooth_sigma * value, predictor.smooth_sigma * error, floor=0.0)
+    acr = Estimate.numeric(predictor.smooth_sigma * value, predictor.smooth_sigma * error, floor=0.0)
+    return [acr] * len(radii)
 
 
-def _finite_sample(task: BinaryTask, predictor: SmoothedRegion, radius: float, budget: VoteBudget) -> Estimate:
+def _finite_sample(
+    task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget
+) -> list[Estimate]:
     """E P(Bin(n, s_Y) ≥ k_min): the binomial tail averaged over the law of the margin."""
-    n, k = budget.votes, budget.needed(radius, predictor.smooth_sigma)
+    return [_tail(task, predictor, budget.votes, budget.needed(float(r), predictor.smooth_sigma)) for r in radii]
+
+
+def _tail(task: BinaryTask, predictor: SmoothedRegion, n: int, k: int) -> Estimate:
+    """E P(Bin(n, s_Y) ≥ k)."""
     if k > n:
         return Estimate.exact(0.0)
     if predictor.smooth_sigma == 0:
@@ -133,6 +146,17 @@ def _finite_sample(task: BinaryTask, predictor: SmoothedRegion, radius: float, b
     breakpoints = -special.ndtri(np.clip(beyond, 1e-300, 1 - 1e-16))
     value, error = _average(task, predictor, passes, np.unique(breakpoints))
     return Estimate.numeric(value, error, floor=0.0, ceiling=1.0)
+
+
+_EXACT: dict[str, Callable[[BinaryTask, SmoothedRegion, FloatArray, VoteBudget], list[Estimate]]] = {
+    "risk": _risk,
+    "excess_risk": _excess_risk,
+    "disagreement": _disagreement,
+    "certified_accuracy": _certified_accuracy,
+    "adversarial_accuracy": _adversarial_accuracy,
+    "acr": _acr,
+    "finite_sample_certified_accuracy": _finite_sample,
+}
 
 
 def finite_sample_curve(

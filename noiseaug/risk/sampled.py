@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
 
-from noiseaug.confidence import binomial_interval, empirical_bernstein
+from noiseaug.confidence import VoteBudget, binomial_interval, empirical_bernstein
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion
-from noiseaug.risk.questions import Question, VoteBudget
+from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import BinaryTask, Task
 from noiseaug.validation import FloatArray
 
@@ -61,9 +61,12 @@ def sample_chunks(task: Task, n: int, rng: np.random.Generator) -> Iterator[tupl
 
 @dataclass
 class _Chunk:
-    """One chunk of draws with what the quantities need of it."""
+    """One chunk of draws, with what the quantities need of it."""
 
+    task: BinaryTask
     predictor: SmoothedRegion
+    budget: VoteBudget
+    rng: np.random.Generator  # of the votes
     x: FloatArray
     y: np.ndarray
     margin: FloatArray = field(init=False)
@@ -88,11 +91,31 @@ class _Chunk:
         sigma = self.predictor.smooth_sigma
         return self.correct & (self.own_margin >= radius / sigma) if sigma > 0 else self.correct & (radius == 0)
 
+    def robust(self, radius: float) -> np.ndarray:
+        return self.correct & (self.predictor.decision.distance_to_boundary(self.x) >= radius)
+
+    def passes(self, radius: float) -> np.ndarray:
+        """Whether a run with newly drawn votes certifies the radius."""
+        votes = self.rng.binomial(self.budget.votes, special.ndtr(self.own_margin))
+        return votes >= self.budget.needed(radius, self.predictor.smooth_sigma)
+
+    def differs(self) -> np.ndarray:
+        """Whether the Bayes classifier predicts the other class."""
+        return self.task.bayes_region().contains(self.x) != self.predicted
+
+    def excess(self) -> FloatArray:
+        return self.differs() * np.abs(2 * self.task.regression(self.x) - 1)
+
+    def earned(self) -> FloatArray:
+        """Certified radii, 0 where the class is wrong."""
+        sigma = self.predictor.smooth_sigma
+        return sigma * np.maximum(self.own_margin, 0.0) if sigma > 0 else np.zeros(len(self.x))
+
 
 def evaluate_sampled(
     task: Task,
     predictor: object,
-    asked: Sequence[Question],
+    asked: Sequence[Measure],
     budget: VoteBudget,
     *,
     n: int,
@@ -109,53 +132,51 @@ def evaluate_sampled(
         raise InvalidInputError(f"n is {n}; expected at least 2 draws")
     rng = np.random.default_rng(seed)
     vote_rng = np.random.default_rng([seed, 1])
+    ways = [evaluator(_SAMPLED, measure.quantity, "by sampling") for measure in asked]
     tallies = [_Tally() for _ in asked]
     for x, y in sample_chunks(task, n, rng):
-        chunk = _Chunk(predictor, x, y)
-        for tally, question in zip(tallies, asked, strict=True):
-            tally.add(_values(task, chunk, question, budget, vote_rng))
-    return [
-        _estimate(task, predictor, question, tally, seed, failure_prob)
-        for tally, question in zip(tallies, asked, strict=True)
-    ]
+        chunk = _Chunk(task, predictor, budget, vote_rng, x, y)
+        for tally, measure, (values, _) in zip(tallies, asked, ways, strict=True):
+            tally.add(values(chunk, measure.at))
+    answers = []
+    for tally, (_, interval) in zip(tallies, ways, strict=True):
+        low, high = interval(task, predictor, tally, failure_prob)
+        answers.append(Estimate(tally.mean, low, high, "sampled", n, failure_prob, seed))
+    return answers
 
 
-def _values(
-    task: BinaryTask, chunk: _Chunk, question: Question, budget: VoteBudget, rng: np.random.Generator
-) -> np.ndarray:
-    """The draws whose mean is the quantity."""
-    quantity, radius, predictor = question.quantity, question.radius, chunk.predictor
-    if quantity == "risk":
-        return ~chunk.correct
-    if quantity in ("disagreement", "excess_risk"):
-        differs = task.bayes_region().contains(chunk.x) != chunk.predicted
-        return differs if quantity == "disagreement" else differs * np.abs(2 * task.regression(chunk.x) - 1)
-    if quantity == "acr":
-        if predictor.smooth_sigma == 0:
-            return np.zeros(len(chunk.x))
-        return predictor.smooth_sigma * np.maximum(chunk.own_margin, 0.0)
-    assert radius is not None
-    if quantity == "certified_accuracy":
-        return chunk.certified(radius)
-    if quantity == "adversarial_accuracy":
-        return chunk.correct & (predictor.decision.distance_to_boundary(chunk.x) >= radius)
-    return rng.binomial(budget.votes, special.ndtr(chunk.own_margin)) >= budget.needed(radius, predictor.smooth_sigma)
+def _binomial(task: BinaryTask, predictor: SmoothedRegion, tally: _Tally, failure_prob: float) -> tuple[float, float]:
+    return binomial_interval(tally.count, tally.n, failure_prob)
 
 
-def _estimate(
-    task: BinaryTask, predictor: SmoothedRegion, question: Question, tally: _Tally, seed: int, failure_prob: float
-) -> Estimate:
-    if question.quantity == "acr":
-        # the radius is 1-Lipschitz and X stays within reach, so no draw exceeds this
-        span = task.radius_cap(predictor.base, predictor.smooth_sigma)
-        if np.isinf(tally.mean):
-            low = high = np.inf
-        else:
-            low, high = empirical_bernstein(tally.mean, tally.variance, tally.n, span, failure_prob)
-        low = max(low, 0.0)
-    elif question.quantity == "excess_risk":
-        low, high = empirical_bernstein(tally.mean, tally.variance, tally.n, 1.0, failure_prob)
-        low, high = max(low, 0.0), min(high, 1.0)
-    else:
-        low, high = binomial_interval(tally.count, tally.n, failure_prob)
-    return Estimate(tally.mean, low, high, "sampled", tally.n, failure_prob, seed)
+def _bounded_by_1(
+    task: BinaryTask, predictor: SmoothedRegion, tally: _Tally, failure_prob: float
+) -> tuple[float, float]:
+    low, high = empirical_bernstein(tally.mean, tally.variance, tally.n, 1.0, failure_prob)
+    return max(low, 0.0), min(high, 1.0)
+
+
+def _bounded_by_reach(
+    task: BinaryTask, predictor: SmoothedRegion, tally: _Tally, failure_prob: float
+) -> tuple[float, float]:
+    # the radius is 1-Lipschitz and X stays within reach, so no draw exceeds this
+    span = task.radius_cap(predictor.base, predictor.smooth_sigma)
+    if np.isinf(tally.mean):
+        return np.inf, np.inf
+    low, high = empirical_bernstein(tally.mean, tally.variance, tally.n, span, failure_prob)
+    return max(low, 0.0), high
+
+
+_Values = Callable[[_Chunk, float], np.ndarray]
+_Interval = Callable[[BinaryTask, SmoothedRegion, _Tally, float], tuple[float, float]]
+
+# The draws whose mean is the quantity, at a radius where it takes one; and the interval for that mean.
+_SAMPLED: dict[str, tuple[_Values, _Interval]] = {
+    "risk": (lambda chunk, radius: ~chunk.correct, _binomial),
+    "excess_risk": (lambda chunk, radius: chunk.excess(), _bounded_by_1),
+    "disagreement": (lambda chunk, radius: chunk.differs(), _binomial),
+    "certified_accuracy": (_Chunk.certified, _binomial),
+    "adversarial_accuracy": (_Chunk.robust, _binomial),
+    "acr": (lambda chunk, radius: chunk.earned(), _bounded_by_reach),
+    "finite_sample_certified_accuracy": (_Chunk.passes, _binomial),
+}

@@ -6,7 +6,7 @@ points and classes, hold together; what each point surely and what it possibly c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,13 +14,13 @@ import numpy as np
 from scipy import special
 
 from noiseaug import validation
-from noiseaug.confidence import binomial_lower, binomial_upper, empirical_bernstein
+from noiseaug.confidence import VoteBudget, binomial_lower, binomial_upper, empirical_bernstein
 from noiseaug.errors import NoClosedFormError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion, bayes
 from noiseaug.regions import Region
-from noiseaug.risk.questions import Question, VoteBudget
 from noiseaug.risk.sampled import sample_chunks
+from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import Task
 from noiseaug.validation import FloatArray
 
@@ -91,11 +91,24 @@ class _VotedRegion:
 class _Votes:
     """Counts at drawn points with simultaneous bounds of the shares, shape (points, classes) each."""
 
+    task: Task
+    predictor: VotedPredictor | _VotedRegion
+    budget: VoteBudget
+    rng: np.random.Generator
     x: FloatArray
     y: np.ndarray
     counts: np.ndarray
     lower: FloatArray
     upper: FloatArray
+
+    @property
+    def votes(self) -> int:
+        return int(self.counts[0].sum())
+
+    @property
+    def bayes_labels(self) -> np.ndarray:
+        rule = bayes(self.task)
+        return rule.contains(self.x).astype(np.int64) if isinstance(rule, Region) else rule.predict(self.x)
 
     def of(self, table: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The column of each point's label."""
@@ -114,7 +127,7 @@ class _Votes:
 def evaluate_voted(
     task: Task,
     predictor: object,
-    asked: Sequence[Question],
+    asked: Sequence[Measure],
     budget: VoteBudget,
     votes: int,
     *,
@@ -132,75 +145,81 @@ def evaluate_voted(
         raise NoClosedFormError(f"{type(predictor).__name__} cannot vote; expected predict and num_classes")
     rng, vote_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     level = 0.25 * failure_prob / (n * predictor.num_classes)
+    ways = [evaluator(_VOTED, measure.quantity, "by votes") for measure in asked]
     parts: list[list[np.ndarray]] = [[] for _ in asked]
     for x, y in sample_chunks(task, n, rng):
         counts = predictor.counts(x, votes, vote_rng)
-        drawn = _Votes(x, y, counts, binomial_lower(counts, votes, level), binomial_upper(counts, votes, level))
-        for part, question in zip(parts, asked, strict=True):
-            part.append(np.stack(_points(task, predictor, drawn, question, budget, vote_rng)))
+        lower, upper = binomial_lower(counts, votes, level), binomial_upper(counts, votes, level)
+        drawn = _Votes(task, predictor, budget, vote_rng, x, y, counts, lower, upper)
+        for part, measure, (points, _) in zip(parts, asked, ways, strict=True):
+            part.append(np.stack(points(drawn, measure.at)))
     answers = []
-    for part, question in zip(parts, asked, strict=True):
-        value, low, high = _average(question, np.concatenate(part, axis=1), 0.5 * failure_prob)
+    for part, (_, interval) in zip(parts, ways, strict=True):
+        points_of = np.concatenate(part, axis=1)
+        value = float(points_of[0].mean())
+        low, high = interval(points_of[1], points_of[2], 0.5 * failure_prob)
         answers.append(Estimate(value, min(low, value), max(high, value), "sampled", n, failure_prob, seed))
     return answers
 
 
-def _points(
-    task: Task,
-    predictor: VotedPredictor | _VotedRegion,
-    drawn: _Votes,
-    question: Question,
-    budget: VoteBudget,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What each point contributes: by its votes, at least, at most."""
-    quantity, sigma = question.quantity, predictor.smooth_sigma
-    if quantity == "adversarial_accuracy":
-        raise NoClosedFormError("adversarial_accuracy needs a boundary that is known; votes give certified_accuracy")
-    if quantity in ("risk", "disagreement", "excess_risk"):
-        reference = _bayes_labels(task, drawn.x) if quantity == "disagreement" else drawn.y
-        right, surely, possibly = drawn.wins(reference)
-        if quantity != "excess_risk":
-            return ~right, ~possibly, ~surely
-        base = (_bayes_labels(task, drawn.x) != drawn.y).astype(np.int8)
-        return (~right) - base, (~possibly) - base, (~surely) - base
-    votes = int(drawn.counts[0].sum())
-    shares = [drawn.of((drawn.counts + 0.5) / (votes + 1), drawn.y)]
-    shares += [drawn.of(drawn.lower, drawn.y), drawn.of(drawn.upper, drawn.y)]
-    if quantity == "acr":
-        radii = [sigma * np.maximum(special.ndtri(share), 0.0) if sigma > 0 else 0 * share for share in shares]
-        return radii[0], radii[1], radii[2]
-    assert question.radius is not None
-    if quantity == "certified_accuracy":
-        needed = special.ndtr(question.radius / sigma) if sigma > 0 else (0.5 if question.radius == 0 else np.inf)
-        own = drawn.of(drawn.counts, drawn.y) / votes
-        return own >= needed, shares[1] >= needed, shares[2] >= needed
-    counts = predictor.counts(drawn.x, budget.votes, rng)
-    hit = drawn.of(counts, drawn.y) >= budget.needed(question.radius, sigma)
+_Points = tuple[np.ndarray, np.ndarray, np.ndarray]  # what each point contributes: by its votes, at least, at most
+
+
+def _wrong(drawn: _Votes, reference: np.ndarray) -> _Points:
+    right, surely, possibly = drawn.wins(reference)
+    return ~right, ~possibly, ~surely
+
+
+def _excess(drawn: _Votes) -> _Points:
+    wrong, least, most = _wrong(drawn, drawn.y)
+    base = (drawn.bayes_labels != drawn.y).astype(np.int8)
+    return wrong - base, least - base, most - base
+
+
+def _certified(drawn: _Votes, radius: float) -> _Points:
+    sigma = drawn.predictor.smooth_sigma
+    needed = special.ndtr(radius / sigma) if sigma > 0 else (0.5 if radius == 0 else np.inf)
+    lower, upper = drawn.of(drawn.lower, drawn.y), drawn.of(drawn.upper, drawn.y)
+    return drawn.of(drawn.counts, drawn.y) / drawn.votes >= needed, lower >= needed, upper >= needed
+
+
+def _no_boundary(drawn: _Votes, radius: float) -> _Points:
+    raise NoClosedFormError("adversarial_accuracy needs a boundary that is known; votes give certified_accuracy")
+
+
+def _radii(drawn: _Votes) -> _Points:
+    sigma = drawn.predictor.smooth_sigma
+
+    def radius(share: np.ndarray) -> FloatArray:
+        own = drawn.of(share, drawn.y)
+        return sigma * np.maximum(special.ndtri(own), 0.0) if sigma > 0 else 0 * own
+
+    return radius((drawn.counts + 0.5) / (drawn.votes + 1)), radius(drawn.lower), radius(drawn.upper)
+
+
+def _passes(drawn: _Votes, radius: float) -> _Points:
+    counts = drawn.predictor.counts(drawn.x, drawn.budget.votes, drawn.rng)
+    hit = drawn.of(counts, drawn.y) >= drawn.budget.needed(radius, drawn.predictor.smooth_sigma)
     return hit, hit, hit
 
 
-def _bayes_labels(task: Task, x: FloatArray) -> np.ndarray:
-    rule = bayes(task)
-    return rule.contains(x).astype(np.int64) if isinstance(rule, Region) else rule.predict(x)
+def _shares(least: np.ndarray, most: np.ndarray, failure_prob: float) -> tuple[float, float]:
+    n, half = len(least), 0.5 * failure_prob
+    return float(binomial_lower(int(least.sum()), n, half)), float(binomial_upper(int(most.sum()), n, half))
 
 
-def _average(question: Question, points: np.ndarray, failure_prob: float) -> tuple[float, float, float]:
-    """Mean over points with an interval: points[0] by the votes, points[1] at least, points[2] at most."""
-    n, mean = points.shape[1], float(points[0].mean())
-    if question.quantity == "acr":
-        return mean, _dkw_lower_mean(points[1], failure_prob), float("inf")
-    if question.quantity == "excess_risk":
-        lows, highs = points[1].astype(float), points[2].astype(float)
-        low, _ = empirical_bernstein(lows.mean(), lows.var(ddof=1), n, 2.0, failure_prob)
-        _, high = empirical_bernstein(highs.mean(), highs.var(ddof=1), n, 2.0, failure_prob)
-        return mean, max(low, -1.0), min(high, 1.0)
-    surely, possibly = int(points[1].sum()), int(points[2].sum())
-    return (
-        mean,
-        float(binomial_lower(surely, n, 0.5 * failure_prob)),
-        float(binomial_upper(possibly, n, 0.5 * failure_prob)),
-    )
+def _differences(least: np.ndarray, most: np.ndarray, failure_prob: float) -> tuple[float, float]:
+    lows, highs = least.astype(float), most.astype(float)
+    low, _ = empirical_bernstein(lows.mean(), lows.var(ddof=1), len(lows), 2.0, failure_prob)
+    _, high = empirical_bernstein(highs.mean(), highs.var(ddof=1), len(highs), 2.0, failure_prob)
+    return max(low, -1.0), min(high, 1.0)
+
+
+def _unbounded(least: np.ndarray, most: np.ndarray, failure_prob: float) -> tuple[float, float]:
+    return _dkw_lower_mean(least, failure_prob), float("inf")
+
+
+_Interval = Callable[[np.ndarray, np.ndarray, float], tuple[float, float]]
 
 
 def _dkw_lower_mean(values: FloatArray, failure_prob: float) -> float:
@@ -213,3 +232,15 @@ def _dkw_lower_mean(values: FloatArray, failure_prob: float) -> float:
     epsilon = np.sqrt(np.log(1 / failure_prob) / (2 * len(ordered)))
     survival = 1 - np.arange(len(ordered)) / len(ordered)
     return float(np.sum(np.diff(ordered, prepend=0.0) * np.maximum(survival - epsilon, 0.0)))
+
+
+# The points' contributions to the quantity, at a radius where it takes one; and the interval for their mean.
+_VOTED: dict[str, tuple[Callable[[_Votes, float], _Points], _Interval]] = {
+    "risk": (lambda drawn, radius: _wrong(drawn, drawn.y), _shares),
+    "excess_risk": (lambda drawn, radius: _excess(drawn), _differences),
+    "disagreement": (lambda drawn, radius: _wrong(drawn, drawn.bayes_labels), _shares),
+    "certified_accuracy": (_certified, _shares),
+    "adversarial_accuracy": (_no_boundary, _shares),
+    "acr": (lambda drawn, radius: _radii(drawn), _unbounded),
+    "finite_sample_certified_accuracy": (_passes, _shares),
+}

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from noiseaug.tables import QUANTITIES
+
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["NOTICEABLE", "SUMMARY_COLUMNS", "best_levels", "summary", "with_benefit"]
 
-_LESS_IS_BETTER = ("risk", "excess_risk", "disagreement")
 NOTICEABLE = 5e-4
 """Gains and losses below half a tenth of a percentage point count as none."""
 
@@ -48,7 +49,7 @@ def with_benefit(table: pd.DataFrame) -> pd.DataFrame:
     base = table[at_zero].groupby(curve[at_zero])[["value", "lower", "upper"]].first().reindex(curve)
     value, lower, upper = (table[name].to_numpy(float) for name in ("value", "lower", "upper"))
     value_0, lower_0, upper_0 = (base[name].to_numpy(float) for name in ("value", "lower", "upper"))
-    falls = table["quantity"].isin(_LESS_IS_BETTER).to_numpy()
+    falls = table["quantity"].isin([name for name, kind in QUANTITIES.items() if kind.less_is_better]).to_numpy()
     certain = at_zero.to_numpy()  # a value gains nothing over itself
     return table.assign(
         without_noise=value_0,

@@ -1,17 +1,23 @@
 from .columns import COLUMNS, VOTE_COLUMNS, distinct, read_table, to_frame
 from .decimals import ceil_decimal, ceil_significant, exact_decimal, floor_decimal, floor_radius
 from .levels import LEVELS, shard, steps
+from .quantities import QUANTITIES, Measure, Quantity, evaluator, measures
 
 __all__ = [
     "COLUMNS",
     "LEVELS",
+    "QUANTITIES",
     "VOTE_COLUMNS",
+    "Measure",
+    "Quantity",
     "ceil_decimal",
     "ceil_significant",
     "distinct",
+    "evaluator",
     "exact_decimal",
     "floor_decimal",
     "floor_radius",
+    "measures",
     "read_table",
     "shard",
     "steps",

@@ -49,7 +49,7 @@ def test_measured_accuracy_is_the_finite_sample_prediction(task, sigma, radius):
     frame = certify(labelled(base), x, labels=y, smooth_sigma=sigma, n=500, n0=100, num_classes=2, seed=1)
     model = smoothed(base, sigma)
     certified = int((frame["correct"] & (frame["radius"] >= radius)).sum())
-    predicted = risk.finite_sample_certified_accuracy(task, model, radius, 500, 1e-3).value
+    predicted = risk.finite_sample_certified_accuracy(task, model, radius, budget=VoteBudget(500, 1e-3)).value
     assert_frequency(certified, 400, predicted)
     # and a prediction that is wrong by a tenth is caught
     with pytest.raises(AssertionError):

@@ -90,7 +90,7 @@ def test_acr_interval_holds_the_truth(task, predictor):
 @pytest.mark.parametrize("votes", [50, 3000])
 def test_finite_sample_interval_holds_the_truth(task, predictor, votes):
     radius = 0.5 * predictor.smooth_sigma
-    found = risk.finite_sample_certified_accuracy(task, predictor, radius, votes, 0.01)
+    found = risk.finite_sample_certified_accuracy(task, predictor, radius, budget=VoteBudget(votes, 0.01))
     k = VoteBudget(votes, 0.01).needed(radius, predictor.smooth_sigma)
     want = dense_average(task, predictor, lambda margin: stats.binom.sf(k - 1, votes, special.ndtr(margin)))
     assert found.upper - found.lower < 1e-8

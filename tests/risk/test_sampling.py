@@ -10,7 +10,7 @@ import pytest
 from noiseaug import risk
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.predictors import augmented, smoothed
-from noiseaug.risk import Question, evaluate
+from noiseaug.risk import Measure, evaluate
 from noiseaug.tasks import ConcentricGaussians, Intervals
 from tests.helpers.statistics import assert_frequency
 
@@ -20,11 +20,11 @@ LINE = Intervals([[1.0, 2.0], [2.5, 3.0], [6.0, 8.0]], (0.0, 10.0))
 def test_intervals_cover_as_often_as_they_say():
     """300 runs at failure probability .1: misses as rare as a false-alarm rate of 1e-9 allows."""
     predictor = smoothed(augmented(LINE, 0.3), 0.4)
-    exact = [e.value for e in evaluate(LINE, predictor, [Question("risk"), Question("acr")])]
+    exact = [e.value for e in evaluate(LINE, predictor, [Measure("risk"), Measure("acr")])]
     misses = [0, 0]
     for seed in range(300):
         found = risk.evaluate(
-            LINE, predictor, [Question("risk"), Question("acr")], method="sampled", n=400, seed=seed, failure_prob=0.1
+            LINE, predictor, [Measure("risk"), Measure("acr")], method="sampled", n=400, seed=seed, failure_prob=0.1
         )
         for i in range(2):
             misses[i] += not found[i].lower <= exact[i] <= found[i].upper
@@ -52,10 +52,10 @@ def test_seeds():
 def test_memory_does_not_grow_with_the_draws(task):
     predictor = smoothed(augmented(task, 0.3), 0.4)
     asked = [
-        Question("risk"),
-        Question("certified_accuracy", 0.1),
-        Question("acr"),
-        Question("adversarial_accuracy", 0.1),
+        Measure("risk"),
+        Measure("certified_accuracy", 0.1),
+        Measure("acr"),
+        Measure("adversarial_accuracy", 0.1),
     ]
     peaks = []
     for n in (40_000, 120_000):
@@ -104,15 +104,7 @@ def test_bad_options(options):
         risk.risk(LINE, smoothed(augmented(LINE, 0.3), 0.4), **options)
 
 
-def test_bad_questions():
-    with pytest.raises(InvalidInputError, match="radius"):
-        Question("certified_accuracy")
-    with pytest.raises(InvalidInputError, match="radius"):
-        Question("risk", 0.1)
-    with pytest.raises(InvalidInputError, match="quantity"):
-        Question("luck")
-    with pytest.raises(InvalidInputError, match="radius"):
-        Question("certified_accuracy", -0.1)
+def test_bad_predictors():
     with pytest.raises(InvalidInputError, match="smooth_sigma"):
         smoothed(augmented(LINE, 0.3), -1.0)
     with pytest.raises(InvalidInputError, match="Region"):

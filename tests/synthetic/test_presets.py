@@ -97,7 +97,7 @@ def test_the_full_version_can_be_built(name):
 def test_the_small_version_is_a_whole_table(name, tables):
     table, study = tables(name), PRESETS[name].build(True)
     rows = sum(
-        len(cell.grid.smooth_sigma) * len(cell.grid.method) * len(cell.grid.questions) for _, cell in study.cells()
+        len(cell.grid.smooth_sigma) * len(cell.grid.method) * len(cell.grid.measures) for _, cell in study.cells()
     )
     assert len(table) == rows
     assert table["value"].notna().all()

@@ -10,7 +10,7 @@ from noiseaug import risk, sweep
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.predictors import augmented, bayes, convolved, smoothed
 from noiseaug.regions import HalfSpace
-from noiseaug.risk import Question, VoteBudget, VotedPredictor, evaluate
+from noiseaug.risk import Measure, VoteBudget, VotedPredictor, evaluate
 from noiseaug.tasks import GaussianPair, PointMasses
 from tests.helpers.statistics import FALSE_ALARM
 
@@ -80,7 +80,7 @@ def test_votes_of_a_half_space_against_its_closed_form():
     """Votes on points whose share is known: every interval covers, at a false-alarm rate of 1e-9."""
     task = GaussianPair([1.0, 0.0], [-1.0, 0.0], 0.5)
     predictor = smoothed(HalfSpace(np.array([1.0, 0.0]), 0.1), 0.6)
-    asked = [Question("risk"), Question("certified_accuracy", 0.4), Question("acr"), Question("excess_risk")]
+    asked = [Measure("risk"), Measure("certified_accuracy", 0.4), Measure("acr"), Measure("excess_risk")]
     exact = evaluate(task, predictor, asked)
     options = {"method": "sampled", "n": 500, "seed": 5, "failure_prob": FALSE_ALARM}
     for one, other in zip(exact, evaluate(task, predictor, asked, votes_per_point=500, **options), strict=True):
@@ -106,10 +106,13 @@ def test_finite_sample_accuracy_by_votes_is_a_run(moons):
     predictor = VotedPredictor(augmented(moons, 0.2), 0.3)
     options = {"method": "sampled", "n": 50, "votes_per_point": 50}
     reach = 0.3 * 1.51
-    found = risk.finite_sample_certified_accuracy(moons, predictor, reach, 50, 0.001, **options)
+    found = risk.finite_sample_certified_accuracy(moons, predictor, reach, budget=VoteBudget(50, 0.001), **options)
     assert found.value == 0
     assert VoteBudget(50, 0.001).needed(reach, 0.3) == 51
-    assert risk.finite_sample_certified_accuracy(moons, predictor, 0.05, 50, 0.001, **options).value > 0.5
+    assert (
+        risk.finite_sample_certified_accuracy(moons, predictor, 0.05, budget=VoteBudget(50, 0.001), **options).value
+        > 0.5
+    )
 
 
 def test_sweep_over_a_data_set(moons):

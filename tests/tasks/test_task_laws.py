@@ -9,8 +9,7 @@ from scipy import integrate, special
 from noiseaug import risk
 from noiseaug.errors import NoClosedFormError
 from noiseaug.predictors import augmented, bayes, by_rule, convolved, smoothed
-from noiseaug.risk import QUANTITIES, Question, VoteBudget, evaluate
-from noiseaug.risk.questions import WITH_RADIUS
+from noiseaug.risk import QUANTITIES, Measure, VoteBudget, evaluate
 from noiseaug.tasks import BinaryTask, LatticeTask
 from tests.helpers.cases import CASES, ids
 from tests.helpers.statistics import FALSE_ALARM, assert_frequency
@@ -24,8 +23,8 @@ EVERY_RULE = pytest.mark.parametrize(("case", "rule"), RULES, ids=[f"{c.name}-{r
 CONTINUOUS = [c for c in CASES if "convolved" in c.task.rules and not isinstance(c.task, LatticeTask)]
 
 
-def all_questions(radius: float) -> list[Question]:
-    return [Question(name, radius if name in WITH_RADIUS else None) for name in QUANTITIES]
+def all_questions(radius: float) -> list[Measure]:
+    return [Measure(name, radius if QUANTITIES[name].takes_radius else None) for name in QUANTITIES]
 
 
 @EVERY_RULE
@@ -119,8 +118,8 @@ def test_sampler_follows_the_prior_and_the_law(case):
 def test_certified_accuracy_falls_and_stays_below_adversarial(case, rule):
     predictor = smoothed(by_rule(case.task, rule, case.train_sigma), case.smooth_sigma)
     radii = np.linspace(0, 6 * case.radius, 13)
-    certified = [e.value for e in evaluate(case.task, predictor, [Question("certified_accuracy", r) for r in radii])]
-    true = [e.value for e in evaluate(case.task, predictor, [Question("adversarial_accuracy", r) for r in radii])]
+    certified = [e.value for e in evaluate(case.task, predictor, [Measure("certified_accuracy", r) for r in radii])]
+    true = [e.value for e in evaluate(case.task, predictor, [Measure("adversarial_accuracy", r) for r in radii])]
     assert (np.diff(certified) <= 1e-12).all()
     assert (np.diff(true) <= 1e-12).all()
     assert (np.array(certified) <= np.array(true) + 1e-10).all()
@@ -134,7 +133,7 @@ def test_acr_is_the_area_under_certified_accuracy(case):
     found = risk.acr(task, predictor)
     top = task.radius_cap(predictor.base, predictor.smooth_sigma)
     radii = np.linspace(0, top, 501)
-    accuracy = [e.value for e in evaluate(task, predictor, [Question("certified_accuracy", r) for r in radii])]
+    accuracy = [e.value for e in evaluate(task, predictor, [Measure("certified_accuracy", r) for r in radii])]
     # the curve falls, so left and right sums enclose the area
     step = radii[1]
     assert step * sum(accuracy[1:]) - 1e-9 <= found.value <= step * sum(accuracy[:-1]) + 1e-9
@@ -146,7 +145,7 @@ def test_finite_sample_accuracy_by_its_beta_law(case):
     """E I_s(k, n−k+1) is an average of CA over a Beta law (docs/math.md 1.5): the other road."""
     task, predictor = case.task, smoothed(augmented(case.task, case.train_sigma), case.smooth_sigma)
     n, level = 60, 0.01
-    found = risk.finite_sample_certified_accuracy(task, predictor, case.radius, n, level)
+    found = risk.finite_sample_certified_accuracy(task, predictor, case.radius, budget=VoteBudget(n, level))
     k = VoteBudget(n, level).needed(case.radius, case.smooth_sigma)
     if k > n:
         assert found.value == 0
@@ -168,7 +167,7 @@ def test_finite_sample_accuracy_grows_with_the_votes(case):
     predictor = smoothed(augmented(case.task, case.train_sigma), case.smooth_sigma)
     limit = risk.certified_accuracy(case.task, predictor, case.radius).value
     values = [
-        risk.finite_sample_certified_accuracy(case.task, predictor, case.radius, votes, 1e-3).value
+        risk.finite_sample_certified_accuracy(case.task, predictor, case.radius, budget=VoteBudget(votes, 1e-3)).value
         for votes in (100, 10_000, 1_000_000, 100_000_000)
     ]
     assert values[3] == pytest.approx(limit, abs=2e-3)
@@ -179,7 +178,7 @@ def test_finite_sample_accuracy_grows_with_the_votes(case):
 @EVERY
 def test_smoothing_level_zero_is_the_base_classifier(case):
     predictor = smoothed(augmented(case.task, case.train_sigma), 0.0)
-    asked = [Question("certified_accuracy", 0.0), Question("certified_accuracy", 0.1), Question("acr")]
+    asked = [Measure("certified_accuracy", 0.0), Measure("certified_accuracy", 0.1), Measure("acr")]
     accuracy, certified, acr = (e.value for e in evaluate(case.task, predictor, asked))
     assert accuracy == pytest.approx(1 - risk.risk(case.task, predictor).value, abs=1e-14)
     assert certified == 0

@@ -19,7 +19,7 @@ from noiseaug.cli.parsing import parameters
 from noiseaug.data import load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
-from noiseaug.tables import COLUMNS, VOTE_COLUMNS, read_table
+from noiseaug.tables import COLUMNS, VOTE_COLUMNS, Measure, read_table
 from noiseaug.tables.levels import levels
 from noiseaug.vision.engine import load_network
 from noiseaug.vision.grid import (
@@ -27,7 +27,6 @@ from noiseaug.vision.grid import (
     GridPlan,
     GridSpec,
     GridVotes,
-    Measure,
     curve_table,
     grid_table,
     optimum_table,

@@ -1,6 +1,6 @@
 from .plan import GridModel, GridPlan, GridSpec, load_grid_images
 from .run import run_grid
-from .tables import TEST, VALIDATION, Cell, GridVotes, Measure, curve_table, grid_table, optimum_table
+from .tables import TEST, VALIDATION, Cell, GridVotes, curve_table, grid_table, optimum_table
 
 __all__ = [
     "TEST",
@@ -10,7 +10,6 @@ __all__ = [
     "GridPlan",
     "GridSpec",
     "GridVotes",
-    "Measure",
     "curve_table",
     "grid_table",
     "load_grid_images",

@@ -7,7 +7,7 @@ Votes are the frames of :mod:`noiseaug.records`, one for each base model, smooth
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +19,15 @@ from noiseaug.certificates import Run, largest_radius
 from noiseaug.confidence import binomial_interval, empirical_bernstein, sign_test_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.report import certified, check_labelled, earned_radii
-from noiseaug.tables import to_frame
+from noiseaug.tables import Measure, evaluator, to_frame
 from noiseaug.validation import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TEST", "VALIDATION", "Cell", "GridVotes", "Measure", "curve_table", "grid_table", "optimum_table"]
+__all__ = ["TEST", "VALIDATION", "Cell", "GridVotes", "curve_table", "grid_table", "optimum_table"]
 
 TEST, VALIDATION = "test", "validation"
-_LESS_IS_BETTER = ("risk",)
 
 
 @dataclass(frozen=True)
@@ -48,35 +47,30 @@ class Cell:
     split: str
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A quantity at a radius, NaN where it has none."""
-
-    quantity: str
-    radius: float = math.nan
-
-    @property
-    def sign(self) -> int:
-        """−1 where less is better, else 1."""
-        return -1 if self.quantity in _LESS_IS_BETTER else 1
-
-    def scores(self, frame: pd.DataFrame) -> FloatArray:
-        """What each image adds, in the order of the frame; their mean is the quantity.
-
-        ``risk`` goes by most votes, without abstention, as Pal & Sulam 2023 do (of equal counts the smaller class
-        wins). ``certified_accuracy`` and ``acr`` go by the certificates.
-        """
-        if self.quantity == "risk":
-            return (_most_voted(frame) != frame["label"].to_numpy()).astype(float)
-        if self.quantity == "acr":
-            return earned_radii(frame)
-        return certified(frame, self.radius).astype(float)
-
-
 def _most_voted(frame: pd.DataFrame) -> np.ndarray:
     """The class with most estimation votes; of an image without any, with most selection votes."""
     pairs = zip(frame["counts"], frame["selection"], strict=True)
     return np.array([np.argmax(counts[-1] if len(counts) else selection) for counts, selection in pairs], dtype=int)
+
+
+def _wrong(frame: pd.DataFrame, radius: float) -> FloatArray:
+    return (_most_voted(frame) != frame["label"].to_numpy()).astype(float)
+
+
+_SCORES: dict[str, Callable[[pd.DataFrame, float], FloatArray]] = {
+    "risk": _wrong,
+    "certified_accuracy": lambda frame, radius: certified(frame, radius).astype(float),
+    "acr": lambda frame, radius: earned_radii(frame),
+}
+
+
+def _scores(measure: Measure, frame: pd.DataFrame) -> FloatArray:
+    """What each image adds, in the order of the frame; their mean is the quantity.
+
+    ``risk`` goes by most votes, without abstention, as Pal & Sulam 2023 do (of equal counts the smaller class wins).
+    ``certified_accuracy`` and ``acr`` go by the certificates.
+    """
+    return evaluator(_SCORES, measure.quantity, "from certificates")(frame, measure.at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +120,7 @@ class GridVotes:
 
     def span(self, measure: Measure, smooth_sigma: float) -> float:
         """The most that an image can add."""
-        if measure.quantity != "acr":
+        if not measure.kind.is_length:
             return 1.0
         return largest_radius(Run(smooth_sigma, self.votes, self.failure_prob))
 
@@ -138,7 +132,7 @@ class GridVotes:
         """
         try:
             rows = [
-                [measure.scores(self.cells[Cell(alpha, smooth_sigma, seed, split)]) for seed in self.levels("seed")]
+                [_scores(measure, self.cells[Cell(alpha, smooth_sigma, seed, split)]) for seed in self.levels("seed")]
                 for alpha in self.levels("train_sigma")
             ]
         except KeyError as error:
@@ -185,7 +179,7 @@ def grid_table(votes: GridVotes, failure_prob: float = 0.05) -> pd.DataFrame:
     rows = []
     for cell, frame in sorted(votes.cells.items(), key=lambda item: _rank(item[0])):
         for measure in votes.measures(cell.smooth_sigma):
-            scores = measure.scores(frame)
+            scores = _scores(measure, frame)
             lower, upper = _interval(scores, votes.span(measure, cell.smooth_sigma), level)
             rows.append(
                 {
@@ -194,7 +188,7 @@ def grid_table(votes: GridVotes, failure_prob: float = 0.05) -> pd.DataFrame:
                     "train_sigma": cell.train_sigma,
                     "smooth_sigma": cell.smooth_sigma,
                     "quantity": measure.quantity,
-                    "radius": measure.radius,
+                    "radius": measure.at,
                     "value": float(scores.mean()),
                     "lower": lower,
                     "upper": upper,
@@ -234,7 +228,7 @@ def curve_table(votes: GridVotes, split: str = TEST) -> pd.DataFrame:
                 {
                     "smooth_sigma": smooth_sigma,
                     "quantity": measure.quantity,
-                    "radius": measure.radius,
+                    "radius": measure.at,
                     "train_sigma": alpha,
                     "value": value,
                     "standard_error": error,
@@ -250,7 +244,7 @@ def curve_table(votes: GridVotes, split: str = TEST) -> pd.DataFrame:
 def _gain(measure: Measure, scores: FloatArray, without: FloatArray | None) -> tuple[float, float]:
     if without is None:
         return math.nan, math.nan
-    gains = measure.sign * (scores - without)
+    gains = measure.kind.sign * (scores - without)
     return float(gains.mean()) + 0.0, _standard_error(gains)
 
 
@@ -289,7 +283,7 @@ def optimum_table(votes: GridVotes, failure_prob: float = 0.05) -> pd.DataFrame:
             {
                 "smooth_sigma": smooth_sigma,
                 "quantity": measure.quantity,
-                "radius": measure.radius,
+                "radius": measure.at,
                 "best_train_sigma": math.nan if best is None else float(alphas[best]),
                 "validation_value": math.nan if best is None else float(validation[best].mean()),
                 **_reported(measure, test, best, alphas, smooth_sigma, votes.span(measure, smooth_sigma), level),
@@ -309,11 +303,11 @@ def optimum_table(votes: GridVotes, failure_prob: float = 0.05) -> pd.DataFrame:
 def _choice(measure: Measure, scores: FloatArray, failure_prob: float) -> tuple[int | None, np.ndarray, str]:
     """The best level's number, which levels it does not beat, and the name of the test; from validation scores."""
     count, seeds, _ = scores.shape
-    exact = seeds == 1 and measure.quantity != "acr"
+    exact = seeds == 1 and not measure.kind.is_length
     name = "exact McNemar" if exact else "paired t"
-    if measure.sign > 0 and not scores.any():
+    if measure.kind.sign > 0 and not scores.any():
         return None, np.full(count, True), name
-    good = measure.sign * scores.mean(axis=1)
+    good = measure.kind.sign * scores.mean(axis=1)
     best = int(np.argmax(good.mean(axis=1).round(12)))  # the first of those that are equal up to rounding
     better = _mcnemar if exact else _paired_t
     share = failure_prob / max(count - 1, 1)
