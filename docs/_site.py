@@ -138,7 +138,7 @@ def _module(name: str, level: int) -> str:
     """One module with its members; what a package hands out stands with the package alone."""
     module = importlib.import_module(name)
     given = _given_by_packages_above(name)
-    own = [member for member in getattr(module, "__all__", ()) if member not in given]
+    own = [member for member in _described_with(module) if member not in given]
     parent, _, last = name.rpartition(".")
     lines = [f"{'#' * level} `{name}`", "", "```{eval-rst}", f".. automodule:: {name}"]
     if own:
@@ -152,12 +152,30 @@ def _module(name: str, level: int) -> str:
     return "\n".join(lines + [_module(child, level + 1) for child in inner])
 
 
+def _described_with(module: Any) -> list[str]:
+    """What a module holds itself; for a package what its own modules hold, but for constants.
+
+    A constant is described where its line is: what is written below it is not found from elsewhere.
+    """
+    found = []
+    source = inspect.getsource(module)
+    for member in getattr(module, "__all__", ()):
+        home = getattr(getattr(module, member), "__module__", None)
+        if not isinstance(home, str) or not home.startswith(f"{PACKAGE}."):
+            described = re.search(rf"^(?:\w+, )*{member}\b.*=", source, re.MULTILINE) is not None
+        else:
+            described = module.__name__ in {home, home.rpartition(".")[0] if hasattr(module, "__path__") else home}
+        if described:
+            found.append(member)
+    return found
+
+
 def _given_by_packages_above(name: str) -> set[str]:
     """Names of a module that a package around it hands out as its own."""
     given: set[str] = set()
     parent = name.rpartition(".")[0]
     while parent and parent != PACKAGE:
-        given |= set(getattr(importlib.import_module(parent), "__all__", ()))
+        given |= set(_described_with(importlib.import_module(parent)))
         parent = parent.rpartition(".")[0]
     return given & set(getattr(importlib.import_module(name), "__all__", ()))
 
@@ -281,11 +299,15 @@ def setup(app: Any) -> dict[str, Any]:
 
     def elsewhere(app: Any, env: Any, node: Any, content: Any) -> Any:
         """Errors, which docstrings name without their module, and what a package hands out, named by its own module."""
-        target, kind = node.get("reftarget", ""), node.get("reftype")
-        if node.get("refdomain") != "py" or not (target.startswith(f"{PACKAGE}.") or kind == "exc"):
+        target, kind, here = node.get("reftarget", ""), node.get("reftype"), node.get("py:module")
+        known = target.startswith(f"{PACKAGE}.")
+        if node.get("refdomain") != "py" or not (known or kind == "exc" or here):
             return None
-        module, _, name = target.rpartition(".")
-        places = [f"{PACKAGE}.errors"] if not module else []
+        places = [f"{PACKAGE}.errors"] if kind == "exc" and "." not in target else []
+        module, _, name = target.rpartition(".") if known else (f"{here or PACKAGE}.", "", target)
+        if known and module in sys.modules:
+            home = getattr(getattr(sys.modules[module], name, None), "__module__", None)
+            places += [*public_modules(module), *([home, home.rpartition(".")[0]] if home else [])]
         while "." in module:
             module = module.rpartition(".")[0]
             places.append(module)

@@ -22,6 +22,8 @@ exclude_patterns = ["conf.py", "_*.py"]
 suppress_warnings = [
     # a widget is shown as the picture or text that the notebook holds beside it
     "mystnb.unknown_mime_type",
+    # the cells of a sweep and those of a grid of networks have one name
+    "ref.python",
 ]
 
 # Markdown as GitHub reads it: $…$ is mathematics, headings have GitHub's anchors
@@ -49,6 +51,8 @@ nitpick_ignore_regex = [
     ("py:(class|obj)", r"[A-Z]\w*|list\[.*"),
     # private bases and helpers that a signature shows
     ("py:.*", r"noiseaug\.(.*\.)?_.*"),
+    # type variables, and protocols that no package hands out
+    ("py:class", r"noiseaug\.(.*\.)?(Result|Piece|Classifier)"),
 ]
 
 html_theme = "furo"

@@ -306,7 +306,7 @@ def plot_certified_accuracy(
 
     Args:
         axes: where to draw.
-        runs: the table of :func:`certified_accuracy` by name.
+        runs: the table of :func:`~noiseaug.report.certified_accuracy` by name.
         radii: draw only the rows at these radii; all by default.
         reference: tables with columns radius and value to lay over the curves, by name.
 
@@ -336,7 +336,7 @@ def plot_p_lower(axes: Axes, runs: Mapping[str, ArrayLike]) -> None:
 
     Args:
         axes: where to draw.
-        runs: the bounds of :func:`p_lower` by name, each of shape (inputs,).
+        runs: the bounds of :func:`~noiseaug.report.p_lower` by name, each of shape (inputs,).
     """
     for colour, (name, bounds) in zip(colours("run", len(runs)), runs.items(), strict=True):
         axes.ecdf(np.asarray(bounds, dtype=float), color=colour, lw=1.4, label=name)

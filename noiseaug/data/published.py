@@ -19,7 +19,7 @@ from noiseaug.data.formats import parse_cifar, parse_idx
 __all__ = ["DATASETS", "Contents", "Source"]
 
 Contents = Mapping[Path, bytes]
-"""Checked bytes of the files of a split, by where they were found, in the order of :attr:`Source.files`."""
+"""Checked bytes of the files of a split, by where they were found, in the order of ``Source.files``."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class MajorityFilter:
         return 2 ** sum(self._split)
 
     def fold(self, fields: np.ndarray) -> np.ndarray:
-        """The folded form of a batch of lattices, shape (batch, *grid.shape); keeps the type."""
+        """The folded form of a batch of lattices, shape ``(batch, *grid.shape)``; keeps the type."""
         parts = [fields]
         for axis, (side, split) in enumerate(zip(self.grid.shape, self._split, strict=True), start=1):
             if split:
@@ -176,7 +176,7 @@ class FoldedFields:
 
     Attributes:
         folded: folded booleans or numbers in [0, 1].
-        original: the fields before folding, shape (batch, *grid.shape), where there is a copy.
+        original: the fields before folding, shape ``(batch, *grid.shape)``, where there is a copy.
     """
 
     folded: np.ndarray

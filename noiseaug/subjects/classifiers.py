@@ -127,7 +127,7 @@ def load_subject(
     Args:
         classifier: as of :func:`load_classifier`; or the directory of a training run, a ``.safetensors`` file of one,
             or a ``.pth.tar`` file of Cohen et al. or Salman et al.
-        data: as of :func:`load_data`; by default what a training run learned from, else ``digits``.
+        data: as of :func:`~noiseaug.data.load_data`; by default what a training run learned from, else ``digits``.
         train_sigma: α, for named classifiers.
         copies: noisy copies of each training input, for named classifiers.
         seed: seed of their training noise.

@@ -231,7 +231,8 @@ def told(tmp_path_factory):
 @pytest.mark.parametrize("name", [*CASES, *LOOSE])
 def test_two_processes_train_what_one_trains(told, name):
     alone = trained(name)
-    tolerance = {"rtol": 1e-2, "atol": 2e-3} if name in LOOSE else {"rtol": 1e-5, "atol": 1e-6}
+    # Adam divides by the gradient's size, so rounding, which differs between processors, grows where that is small
+    tolerance = {"rtol": 1e-2, "atol": 2e-3} if name in LOOSE else {"rtol": 1e-5, "atol": 1e-5}
     first = trainer(name).model.state_dict()
     assert any((value - first[key]).abs().max() > 1e-3 for key, value in alone["weights"].items())
     for one in told[0]:
