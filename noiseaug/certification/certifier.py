@@ -6,15 +6,18 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from noiseaug.certificates import STANDARD_LOOKS, Certificate, Decision, Run
+from noiseaug import validation
+from noiseaug.certificates import STANDARD_LOOKS, Certificate, Cohen, Decision, Run
+from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome
-from noiseaug.votes import Counter, Stream, round_votes, take_together
+from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
 
-__all__ = ["Certifier"]
+__all__ = ["Certifier", "describe_rule", "paid"]
 
 Request = tuple[Stream, int]
 
@@ -29,6 +32,8 @@ class Certifier:
         n0: votes of the selection sample, which picks the class.
         certificate: the rule.
         noise_error: what the noise's law is off by in all; ``run`` has it taken from its failure probability.
+        noise: name of the noise's law.
+        seed: of the votes.
     """
 
     counter: Counter
@@ -36,9 +41,67 @@ class Certifier:
     n0: int
     certificate: Certificate
     noise_error: float = 0.0
+    noise: str = "gaussian"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         self.certificate.check(self.run)
+
+    @classmethod
+    def make(
+        cls,
+        base: Any,
+        *,
+        dim: int,
+        smooth_sigma: float,
+        n: int = 100_000,
+        n0: int = 100,
+        failure_prob: float = 1e-3,
+        certificate: Certificate | None = None,
+        noise: str = "gaussian",
+        num_classes: int | None = None,
+        seed: int = 0,
+        batch: int | None = None,
+    ) -> Certifier:
+        """The certifier of a base classifier; arguments as for :func:`noiseaug.certification.certify`.
+
+        Args:
+            base: the classifier.
+            dim: number of coordinates of an input.
+            smooth_sigma: β > 0, in input units.
+            n: votes for an input at most.
+            n0: votes of the selection sample.
+            failure_prob: probability that a certificate is wrong, at most.
+            certificate: the rule; :class:`~noiseaug.certificates.Cohen` by default.
+            noise: ``"gaussian"`` or ``"discrete"``.
+            num_classes: number of classes, where the classifier does not know it.
+            seed: of the votes.
+            batch: noisy copies classified at a time; by default what suits the engine.
+
+        Raises:
+            InvalidInputError: for numbers out of range.
+        """
+        n0, model = validation.integer("n0", n0), make_noise(noise, smooth_sigma)
+        counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
+        # what the noise is off by is paid from the failure probability
+        error = model.distribution_error(dim, validation.integer("n", n) + n0)
+        run = Run(smooth_sigma, n, paid(failure_prob, error), counter.num_classes)
+        return cls(counter, run, n0, certificate or Cohen(), error, noise, seed)
+
+    def description(self, x: Any = None) -> dict[str, Any]:
+        """What determines the votes and the certificates, as plain values; an input ``x`` adds how they are counted."""
+        return {
+            "smooth_sigma": self.run.smooth_sigma,
+            "noise": self.noise,
+            "seed": self.seed,
+            "n": self.run.n,
+            "n0": self.n0,
+            "failure_prob": self.run.failure_prob + self.noise_error,
+            "noise_error": self.noise_error,
+            "num_classes": self.run.num_classes,
+            "certificate": describe_rule(self.certificate),
+            **self.counter.description(x),
+        }
 
     def outcomes(self, inputs: Iterable[tuple[np.ndarray, int, int]]) -> Iterator[Outcome]:
         """Certifies inputs of any shape, given with index and label, in their order.
@@ -111,6 +174,20 @@ class Certifier:
             counts=tuple(counts),
             seconds=0.0,
         )
+
+
+def paid(failure_prob: float, error: float) -> float:
+    """The failure probability less what the noise's law is off by."""
+    level = validation.probability("failure_prob", failure_prob) - error
+    if level <= 0:
+        raise InvalidInputError(f"failure_prob is {failure_prob:g}, below the error {error:.2g} of the noise's law")
+    return level
+
+
+def describe_rule(certificate: Certificate) -> dict[str, Any]:
+    """A rule as plain values."""
+    parameters = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(certificate).items()}
+    return {"name": certificate.name, **parameters}
 
 
 class _Case:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.certificates import Certificate, Cohen, Decision, Run
-from noiseaug.certification.certifier import Certifier
+from noiseaug.certificates import Certificate, Decision, Run
+from noiseaug.certification.certifier import Certifier, describe_rule, paid
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
+from noiseaug.records.log import read_outcomes
 from noiseaug.runs.progress import progress_bar
 from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
 
@@ -73,102 +75,72 @@ def certify(
     Raises:
         InvalidInputError: for bad numbers, a classifier that returns no labels, or a log of another run.
     """
-    certifier = _certifier(base, smooth_sigma, n, n0, failure_prob, certificate, noise, num_classes, seed, batch, x)
-    inputs, truth, places = _inputs(x, labels, indices, certifier.run.num_classes)
-    todo = list(range(len(inputs)))
+    certifier = Certifier.make(
+        base,
+        dim=int(np.prod(np.shape(x)[1:])),
+        smooth_sigma=smooth_sigma,
+        n=n,
+        n0=n0,
+        failure_prob=failure_prob,
+        certificate=certificate,
+        noise=noise,
+        num_classes=num_classes,
+        seed=seed,
+        batch=batch,
+    )
+    inputs = Inputs.make(x, labels, indices, certifier.run.num_classes)
     if log is None:
-        return outcomes_frame(_outcomes(certifier, inputs, truth, places, todo, progress))
-    full = {**(description or {}), **describe(certifier, noise, seed, inputs[0])}
-    with RunLog.open(Path(log), full, resume=resume) as book:
-        todo = [i for i in todo if int(places[i]) not in book.finished]
-        for outcome in _outcomes(certifier, inputs, truth, places, todo, progress):
+        return outcomes_frame(_outcomes(certifier, inputs, progress))
+    return outcomes_frame(certify_into(Path(log), certifier, inputs, description or {}, resume, progress))
+
+
+def certify_into(
+    log: Path, certifier: Certifier, inputs: Inputs, description: dict[str, Any], resume: bool, progress: bool
+) -> list[Outcome]:
+    """Certifies what a log lacks of the inputs; all outcomes that it holds then."""
+    with RunLog.open(log, {**description, **certifier.description(inputs.x[0])}, resume=resume) as book:
+        todo = [i for i, index in enumerate(inputs.indices.tolist()) if index not in book.finished]
+        for outcome in _outcomes(certifier, inputs.some(todo), progress):
             book.append(outcome)
-        return book.frame()
+        return book.outcomes
 
 
-def describe(certifier: Certifier, noise: str, seed: int, x: Any = None) -> dict[str, Any]:
-    """What determines the votes and the certificates, as plain values; with an input also how they are counted."""
-    run = certifier.run
-    return {
-        "smooth_sigma": run.smooth_sigma,
-        "noise": noise,
-        "seed": seed,
-        "n": run.n,
-        "n0": certifier.n0,
-        "failure_prob": run.failure_prob + certifier.noise_error,
-        "noise_error": certifier.noise_error,
-        "num_classes": run.num_classes,
-        "certificate": _rule(certifier.certificate),
-        **certifier.counter.description(x),
-    }
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What is to be certified: inputs of shape (m, …), with labels (−1: unknown) and indices of shape (m,)."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def make(cls, x: ArrayLike, labels: ArrayLike | None, indices: ArrayLike | None, num_classes: int) -> Inputs:
+        """Checks them; arguments and errors as for :func:`certify`."""
+        inputs = np.asarray(x)
+        if inputs.ndim < 2 or len(inputs) == 0:
+            raise InvalidInputError(f"x has shape {inputs.shape}; expected (inputs, …) with at least one input")
+        places = np.arange(len(inputs)) if indices is None else np.asarray(indices)
+        truth = np.full(len(inputs), ABSTAIN) if labels is None else np.asarray(labels)
+        for name, values in (("labels", truth), ("indices", places)):
+            if values.shape != (len(inputs),) or not np.issubdtype(values.dtype, np.integer):
+                raise InvalidInputError(
+                    f"{name} are {values.dtype} of shape {values.shape}; expected {len(inputs)} integers"
+                )
+        if labels is not None and not ((truth >= 0) & (truth < num_classes)).all():
+            raise InvalidInputError(f"labels run from {truth.min()} to {truth.max()}; expected 0 to {num_classes - 1}")
+        if len(set(places.tolist())) < len(places) or places.min() < 0:
+            raise InvalidInputError("indices repeat or are negative; expected one place in the data set for each input")
+        return cls(inputs, truth, places)
+
+    def some(self, positions: list[int] | slice) -> Inputs:
+        """Some of them, by their positions."""
+        return Inputs(self.x[positions], self.labels[positions], self.indices[positions])
 
 
-def _rule(certificate: Certificate) -> dict[str, Any]:
-    """A rule as plain values."""
-    parameters = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(certificate).items()}
-    return {"name": certificate.name, **parameters}
-
-
-def _certifier(
-    base: Any,
-    smooth_sigma: float,
-    n: int,
-    n0: int,
-    failure_prob: float,
-    certificate: Certificate | None,
-    noise: str,
-    num_classes: int | None,
-    seed: int,
-    batch: int | None,
-    x: ArrayLike,
-) -> Certifier:
-    n0, model = validation.integer("n0", n0), make_noise(noise, smooth_sigma)
-    counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
-    dim = int(np.prod(np.shape(x)[1:]))
-    # what the noise is off by is paid from the failure probability
-    error = model.distribution_error(dim, validation.integer("n", n) + n0)
-    run = Run(smooth_sigma, n, _left(failure_prob, error), counter.num_classes)
-    return Certifier(counter, run, n0, certificate or Cohen(), error)
-
-
-def _left(failure_prob: float, error: float) -> float:
-    """The failure probability less what the noise's law is off by."""
-    level = validation.probability("failure_prob", failure_prob) - error
-    if level <= 0:
-        raise InvalidInputError(f"failure_prob is {failure_prob:g}, below the error {error:.2g} of the noise's law")
-    return level
-
-
-def _inputs(
-    x: ArrayLike, labels: ArrayLike | None, indices: Sequence[int] | None, num_classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    inputs = np.asarray(x)
-    if inputs.ndim < 2 or len(inputs) == 0:
-        raise InvalidInputError(f"x has shape {inputs.shape}; expected (inputs, …) with at least one input")
-    places = np.arange(len(inputs)) if indices is None else np.asarray(indices)
-    truth = np.full(len(inputs), ABSTAIN) if labels is None else np.asarray(labels)
-    for name, values in (("labels", truth), ("indices", places)):
-        if values.shape != (len(inputs),) or not np.issubdtype(values.dtype, np.integer):
-            raise InvalidInputError(
-                f"{name} are {values.dtype} of shape {values.shape}; expected {len(inputs)} integers"
-            )
-    if labels is not None and not ((truth >= 0) & (truth < num_classes)).all():
-        raise InvalidInputError(f"labels run from {truth.min()} to {truth.max()}; expected 0 to {num_classes - 1}")
-    if len(set(places.tolist())) < len(places) or places.min() < 0:
-        raise InvalidInputError("indices repeat or are negative; expected one place in the data set for each input")
-    return inputs, truth, places
-
-
-def _outcomes(
-    certifier: Certifier,
-    inputs: np.ndarray,
-    truth: np.ndarray,
-    places: np.ndarray,
-    todo: list[int],
-    progress: bool,
-) -> Iterator[Outcome]:
-    given = ((inputs[i], int(places[i]), int(truth[i])) for i in todo)
-    yield from progress_bar(certifier.outcomes(given), total=len(todo), desc="certify", show=progress, unit="input")
+def _outcomes(certifier: Certifier, inputs: Inputs, progress: bool) -> Iterator[Outcome]:
+    given = zip(inputs.x, inputs.indices.tolist(), inputs.labels.tolist(), strict=True)
+    outcomes = certifier.outcomes(given)
+    yield from progress_bar(outcomes, total=len(inputs.x), desc="certify", show=progress, unit="input")
 
 
 def predict(
@@ -208,12 +180,11 @@ def predict(
 
     model = make_noise(noise, smooth_sigma)
     counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
-    inputs, _, places = _inputs(x, None, indices, counter.num_classes)
+    inputs = Inputs.make(x, None, indices, counter.num_classes)
     n = validation.integer("n", n)
-    error = model.distribution_error(int(np.prod(inputs.shape[1:])), n)
-    level = _left(failure_prob, error)
+    level = paid(failure_prob, model.distribution_error(int(np.prod(inputs.x.shape[1:])), n))
     rows = []
-    for place, counts in _counted(counter, inputs, places, n):
+    for place, counts in _counted(counter, inputs.x, inputs.indices, n):
         first, second = np.sort(counts)[::-1][:2]
         p_value = float(majority_p_value(first, second))
         prediction = int(np.argmax(counts)) if p_value <= level else ABSTAIN
@@ -251,8 +222,12 @@ def recertify(
     Raises:
         InvalidInputError: where the rule needs a look that was not kept.
     """
+    return outcomes_frame(_all_recertified(_stored(frame), run, certificate))
+
+
+def _all_recertified(outcomes: Iterable[Outcome], run: Run, certificate: Certificate) -> list[Outcome]:
     certificate.check(run)
-    return outcomes_frame(_recertified(outcome, run, certificate) for outcome in _stored(frame))
+    return [_recertified(outcome, run, certificate) for outcome in outcomes]
 
 
 def _stored(frame: pd.DataFrame) -> Iterator[Outcome]:
@@ -295,17 +270,12 @@ def _recertified(outcome: Outcome, run: Run, certificate: Certificate) -> Outcom
 
 
 def recertify_log(
-    description: dict[str, Any],
-    frame: pd.DataFrame,
-    out: Path | str,
-    certificate: Certificate,
-    failure_prob: float | None = None,
+    log: Path | str, out: Path | str, certificate: Certificate, failure_prob: float | None = None
 ) -> pd.DataFrame:
     """:func:`recertify` for a log: the run's levels from its description, the result into a new log.
 
     Args:
-        description: of the stored run.
-        frame: its rows.
+        log: of the stored run.
         out: the new log; must not exist.
         certificate: the new rule.
         failure_prob: the new failure probability; the old one by default.
@@ -313,6 +283,7 @@ def recertify_log(
     Raises:
         InvalidInputError: where the log does not say what its votes were.
     """
+    description, outcomes = read_outcomes(Path(log))
     missing = [
         key for key in ("smooth_sigma", "n", "failure_prob", "num_classes", "noise_error") if key not in description
     ]
@@ -321,11 +292,10 @@ def recertify_log(
             f"the log does not say {', '.join(missing)}; only noiseaug's own logs can be certified anew"
         )
     level = float(description["failure_prob"]) if failure_prob is None else failure_prob
-    left = _left(level, float(description["noise_error"]))
-    run = Run(description["smooth_sigma"], description["n"], left, description["num_classes"])
-    fresh = recertify(frame, run, certificate)
-    changed = {**description, "failure_prob": level, "certificate": _rule(certificate)}
+    granted = paid(level, float(description["noise_error"]))
+    run = Run(description["smooth_sigma"], description["n"], granted, description["num_classes"])
+    changed = {**description, "failure_prob": level, "certificate": describe_rule(certificate)}
     with RunLog.open(Path(out), changed) as book:
-        for outcome in _stored(fresh):
+        for outcome in _all_recertified(sorted(outcomes, key=lambda each: each.index), run, certificate):
             book.append(outcome)
-    return fresh
+        return outcomes_frame(book.outcomes)

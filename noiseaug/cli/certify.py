@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.tables import levels as level_lists
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from noiseaug.certificates import Certificate
-    from noiseaug.vision.training import Workers
 
 __all__ = ["register"]
 
@@ -142,11 +139,10 @@ def certify(
 
     Under torchrun the inputs are shared out among its processes, whose hosts share the folder of --out.
     """
-    from noiseaug import certification
     from noiseaug.certificates import Run
+    from noiseaug.certification import Certifier, certify_run
+    from noiseaug.certification.run import check_run
     from noiseaug.cli.parsing import warn_of_precision
-    from noiseaug.records import refuse_table, write_tsv
-    from noiseaug.records.shards import refuse_existing
     from noiseaug.subjects import load_subject
     from noiseaug.vision.training import workers
 
@@ -154,11 +150,7 @@ def certify(
         rule = _certificate(certificate, radius)
         # what needs no training is looked at before it
         rule.check(Run(smooth_sigma, n, failure_prob))
-        if team.count > 1 and shard is not None:
-            raise InvalidInputError("torchrun shares out the inputs itself; leave out --shard")
-        team.lead(lambda: refuse_table(tsv))
-        if not resume:
-            team.lead(lambda: refuse_existing(out, team.count))
+        check_run(out, shard=shard, resume=resume, tsv=tsv, team=team)
         with team.one_first():
             subject = load_subject(
                 classifier,
@@ -177,58 +169,36 @@ def certify(
             warn_of_precision(precision, team.device)
         indices, step = _selection(source, every, shard, told=team.leads)
 
-        def take_up(log: Path, places: list[int], part: str | None) -> pd.DataFrame:
-            return certification.certify(
-                subject.base,
-                source.inputs[places],
-                labels=source.labels[places],
-                smooth_sigma=smooth_sigma,
-                n=n,
-                n0=n0,
-                failure_prob=failure_prob,
-                certificate=rule,
-                noise=noise,
-                num_classes=classes,
-                seed=seed,
-                batch=batch,
-                indices=places,
-                log=log,
-                resume=resume,
-                description={**subject.description, "every": step, "shard": part},
-                progress=team.leads,
-            )
-
-        frame = _certified(team, out, indices.tolist(), shard, take_up)
+        x = source.inputs[indices]
+        certifier = Certifier.make(
+            subject.base,
+            dim=math.prod(x.shape[1:]),
+            smooth_sigma=smooth_sigma,
+            n=n,
+            n0=n0,
+            failure_prob=failure_prob,
+            certificate=rule,
+            noise=noise,
+            num_classes=classes,
+            seed=seed,
+            batch=batch,
+        )
+        frame = certify_run(
+            certifier,
+            x,
+            out,
+            labels=source.labels[indices],
+            indices=indices,
+            shard=shard,
+            description={**subject.description, "every": step},
+            resume=resume,
+            tsv=tsv,
+            team=team,
+            progress=team.leads,
+        )
         if team.leads:
-            if tsv is not None:
-                write_tsv(frame, tsv)
             right = int(frame["correct"].sum())
             print(f"{len(frame)} inputs, {right} right, {int((frame['prediction'] < 0).sum())} abstained: {out}")
-
-
-def _certified(
-    team: Workers, out: Path, indices: list[int], shard: str | None, take_up: Callable[..., pd.DataFrame]
-) -> pd.DataFrame:
-    """Certifies all inputs into one log, alone or each process its share; the leader's frame is that of all."""
-    from noiseaug.records import read_log
-    from noiseaug.records.shards import gather, prepare, shard_file, shard_files
-
-    finished = team.lead(lambda: prepare(out, indices, team.count, take_up))
-    if team.count == 1 or finished:
-        frame = team.lead(lambda: take_up(out, indices, shard))
-        for left in shard_files(out) if team.leads else ():
-            left.unlink()
-        return frame
-    mine = indices[team.rank :: team.count]
-    if mine:
-        take_up(shard_file(out, team.rank, team.count), mine, f"{team.rank}/{team.count}")
-    team.wait()
-
-    def gathered() -> pd.DataFrame:
-        gather(out, indices, team.count)
-        return read_log(out)[1]
-
-    return team.lead(gathered)
 
 
 def predict(
@@ -299,12 +269,9 @@ def recertify(
     radius: Radius = None,
 ) -> None:
     """Stored votes under another failure probability, rule or radius; no forward pass."""
-    from noiseaug import certification
-    from noiseaug.records import read_log
+    from noiseaug.certification import recertify_log
 
-    description, frame = read_log(log)
-    rule = _certificate(certificate, radius)
-    certification.recertify_log(description, frame, out, rule, failure_prob)
+    frame = recertify_log(log, out, _certificate(certificate, radius), failure_prob)
     print(f"{len(frame)} inputs: {out}")
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import noiseaug
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.logfile import (
     START,
@@ -24,10 +23,11 @@ from noiseaug.records.logfile import (
     plain,
     read_closed,
     refuse_difference,
+    refuse_other_run,
+    write_log,
 )
 from noiseaug.records.outcome import Outcome, outcomes_frame
 from noiseaug.records.tsv import HEADER, read_tsv
-from noiseaug.runs import write_atomically
 from noiseaug.runs.journal import Journal
 from noiseaug.tables import floor_radius
 
@@ -48,7 +48,7 @@ class RunLog:
         self.path = journal.path
         self.description = description
         self._journal = journal
-        self._finished: set[int] = set()
+        self._outcomes: dict[int, Outcome] = {}
         self._new = False
 
     @classmethod
@@ -87,19 +87,19 @@ class RunLog:
             self._journal.keep(0)
             self._journal.append(header_line(self.description))
             return
-        refuse_difference(self.path, found.header.description, self.description)
-        if found.header.noiseaug != noiseaug.__version__:
-            raise InvalidInputError(
-                f"{self.path} was begun by noiseaug {found.header.noiseaug}, this is {noiseaug.__version__}; "
-                "choose another file"
-            )
+        refuse_other_run(self.path, found.header, self.description)
         self._journal.keep(found.size)
-        self._finished = set(found.outcomes)
+        self._outcomes = found.outcomes
 
     @property
     def finished(self) -> Set[int]:
         """Indices of the inputs whose outcomes the log holds."""
-        return self._finished
+        return self._outcomes.keys()
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Everything in the log, the outcomes of earlier processes too."""
+        return list(self._outcomes.values())
 
     def append(self, outcome: Outcome) -> None:
         """Adds the outcome of one input.
@@ -109,22 +109,22 @@ class RunLog:
             OSError: where it could not be written; the log is then as before.
         """
         classes = self.description.get("num_classes")
-        if outcome.index in self._finished:
+        if outcome.index in self._outcomes:
             raise InvalidInputError(f"{self.path} has an outcome of input {outcome.index} already")
         if classes is not None and len(outcome.selection) != classes:
             raise InvalidInputError(
                 f"input {outcome.index} has counts of {len(outcome.selection)} classes; the run has {classes}"
             )
         self._journal.append(outcome.line() + "\n")
-        self._finished.add(outcome.index)
+        self._outcomes[outcome.index] = outcome
 
     def frame(self) -> pd.DataFrame:
-        """Everything in the log, those of earlier processes too, as :func:`outcomes_frame`."""
-        return outcomes_frame(parse(self.path, self.path.read_bytes()).outcomes.values())
+        """:attr:`outcomes` as :func:`outcomes_frame`."""
+        return outcomes_frame(self.outcomes)
 
     def close(self) -> None:
         """Closes the file; closing it again does nothing."""
-        self._journal.close(remove=self._new and not self._finished)
+        self._journal.close(remove=self._new and not self._outcomes)
 
     def __enter__(self) -> RunLog:
         return self
@@ -143,13 +143,18 @@ def read_log(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
     Raises:
         InvalidInputError: where the file is no log, or damaged; with the number of the line.
     """
-    path = Path(path)
+    description, outcomes = read_outcomes(Path(path))
+    return description, outcomes_frame(outcomes)
+
+
+def read_outcomes(path: Path) -> tuple[dict[str, Any], list[Outcome]]:
+    """As :func:`read_log`, without a frame."""
     found = parse(path, path.read_bytes())
     if found.header is None:
         raise InvalidInputError(f"{path} holds no run: it ends in its first line")
     if found.torn:
-        warnings.warn(f"{path}, line {found.lines + 1} is cut off and was left out", stacklevel=2)
-    return found.header.description, outcomes_frame(found.outcomes.values())
+        warnings.warn(f"{path}, line {found.lines + 1} is cut off and was left out", stacklevel=3)
+    return found.header.description, list(found.outcomes.values())
 
 
 def read_any(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -190,6 +195,11 @@ def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = 
         raise InvalidInputError("no logs to merge")
     if out.exists():
         raise InvalidInputError(f"{out} exists; choose another file")
+    write_merged(sources, out, partial=partial)
+
+
+def write_merged(sources: list[Path], out: Path, *, partial: bool) -> list[Outcome]:
+    """:func:`merge_logs`, after its first checks; what the new log holds."""
     found = [(path, *read_closed(path)) for path in sources]
     first, reference, _ = found[0]
     for path, header, _ in found:
@@ -203,9 +213,9 @@ def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = 
             if index in merged:
                 _refuse_overlap(path, outcome, *merged[index])
             merged[index] = path, outcome
-    description = {**reference.description, "shard": None}
-    lines = [merged[index][1].line() + "\n" for index in sorted(merged)]
-    write_atomically(out, header_line(description) + "".join(lines))
+    ordered = [merged[index][1] for index in sorted(merged)]
+    write_log(out, {**reference.description, "shard": None}, ordered)
+    return ordered
 
 
 def _unsharded(header: Header) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +15,23 @@ import msgspec
 import noiseaug
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import Outcome
-from noiseaug.runs import difference, shown
+from noiseaug.runs import difference, shown, write_atomically
 from noiseaug.runs.decoding import convert, decode
 from noiseaug.runs.journal import read_all, whole_lines
 from noiseaug.runs.locks import lock_file
 
-__all__ = ["START", "Content", "header_line", "parse", "plain", "read_closed", "refuse_difference"]
+__all__ = [
+    "START",
+    "Content",
+    "header_line",
+    "parse",
+    "plain",
+    "read_closed",
+    "read_idle",
+    "refuse_difference",
+    "refuse_other_run",
+    "write_log",
+]
 
 _FORMAT = "noiseaug certification log 1"
 START = b'{"format": "noiseaug certification log '
@@ -134,6 +146,20 @@ def refuse_difference(path: Path, stored: dict[str, Any], wanted: dict[str, Any]
         raise InvalidInputError(f"{path} holds a run of another description: its {key} is {old}, {end}")
 
 
+def refuse_other_run(path: Path, header: Header, description: dict[str, Any]) -> None:
+    """Refuses to go on with a log of another description or of another version of noiseaug."""
+    refuse_difference(path, header.description, description)
+    if header.noiseaug != noiseaug.__version__:
+        raise InvalidInputError(
+            f"{path} was begun by noiseaug {header.noiseaug}, this is {noiseaug.__version__}; choose another file"
+        )
+
+
+def write_log(path: Path, description: dict[str, Any], outcomes: Iterable[Outcome]) -> None:
+    """Writes a whole log, which appears complete or not at all."""
+    write_atomically(path, header_line(description) + "".join(outcome.line() + "\n" for outcome in outcomes))
+
+
 def _decisive(description: dict[str, Any]) -> dict[str, Any]:
     """What of a description a run cannot change half-way.
 
@@ -151,14 +177,19 @@ def _decisive(description: dict[str, Any]) -> dict[str, Any]:
 
 def read_closed(path: Path) -> tuple[Header, dict[int, Outcome]]:
     """The header and the outcomes of a log that nobody is writing."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        lock_file(handle, path, shared=True)
-        content = parse(path, read_all(handle))
-    finally:
-        os.close(handle)
+    content = read_idle(path)
     if content.header is None:
         raise InvalidInputError(f"{path} holds no run: it ends in its first line")
     if content.torn:
-        warnings.warn(f"{path}, line {content.lines + 1} is cut off and was left out", stacklevel=3)
+        warnings.warn(f"{path}, line {content.lines + 1} is cut off and was left out", stacklevel=4)
     return content.header, content.outcomes
+
+
+def read_idle(path: Path) -> Content:
+    """A log, torn or not, that nobody is writing."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        lock_file(handle, path, shared=True)
+        return parse(path, read_all(handle))
+    finally:
+        os.close(handle)

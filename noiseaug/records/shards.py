@@ -10,17 +10,14 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from noiseaug.errors import InvalidInputError
-from noiseaug.records.log import merge_logs
-from noiseaug.records.logfile import Header, header_line, parse, read_closed
+from noiseaug.records.log import write_merged
+from noiseaug.records.logfile import parse, plain, read_closed, read_idle, refuse_other_run, write_log
 from noiseaug.records.outcome import Outcome
-from noiseaug.runs import write_atomically
 
-__all__ = ["TakeUp", "gather", "prepare", "refuse_existing", "shard_file", "shard_files"]
-
-TakeUp = Callable[[Path, list[int], str | None], object]
-"""Opens the log of a shard, refuses that of another run, and certifies those of the inputs that it lacks."""
+__all__ = ["gather", "redistribute", "refuse_existing", "shard_file", "shard_files"]
 
 _SIGHT_SECONDS = 30.0  # in which a file that another host has written shows in a shared folder
 
@@ -52,8 +49,8 @@ def refuse_existing(out: Path, count: int) -> None:
         raise InvalidInputError(f"{found[0]} is of an unfinished run into {out}; add --resume, or choose another --out")
 
 
-def prepare(out: Path, indices: Sequence[int], count: int, take_up: TakeUp) -> bool:
-    """Deals out what an interrupted run has finished; nothing to do where the number of processes is the same.
+def redistribute(out: Path, indices: Sequence[int], count: int, expected: Callable[[], dict[str, Any]]) -> bool:
+    """Deals out what an interrupted run has finished; does nothing where the number of processes is the same.
 
     The new files are complete before an old one goes, so that nothing is lost whenever this is stopped.
 
@@ -61,7 +58,7 @@ def prepare(out: Path, indices: Sequence[int], count: int, take_up: TakeUp) -> b
         out: the log of the whole run.
         indices: all inputs of the run; process i of k takes every k-th of them from the i-th on.
         count: number of processes; 1 for a run without shards.
-        take_up: looks whether a log is of this run.
+        expected: what the logs must say of their run, all but the shard.
 
     Returns:
         Whether the log of the whole run is finished.
@@ -74,36 +71,32 @@ def prepare(out: Path, indices: Sequence[int], count: int, take_up: TakeUp) -> b
     shards = shard_files(out)
     if not shards and (count == 1 or not out.exists()):
         return False
-    whole = _read(out) if out.exists() else None
-    if whole is not None and set(indices) <= whole[1].keys():
+    if out.exists() and set(indices) <= parse(out, out.read_bytes()).outcomes.keys():
         return True
     targets = [out] if count == 1 else [shard_file(out, number, count) for number in range(count)]
     sources = [path for path in [*shards, out] if path.exists()]
     if set(sources) <= set(targets):
         return False
-    found = {path: content for path in sources if (content := _read(path)) is not None and content[1]}
-    for path, (header, kept) in found.items():
-        take_up(path, [next(iter(kept))], None if path == out else header.description["shard"])
-    outcomes = {index: outcome for _, kept in found.values() for index, outcome in kept.items()}
+    outcomes: dict[int, Outcome] = {}
+    for path in sources:
+        found = read_idle(path)
+        if found.header is None or not found.outcomes:
+            continue
+        shard = None if path == out else found.header.description.get("shard")
+        refuse_other_run(path, found.header, plain({**expected(), "shard": shard}))
+        outcomes |= found.outcomes
     for number, target in enumerate(targets):
         mine = sorted(outcomes.keys() & set(indices[number::count]))
         if mine:
-            told = next(iter(found.values()))[0].description
-            head = header_line({**told, "shard": None if count == 1 else f"{number}/{count}"})
-            write_atomically(target, head + "".join(outcomes[index].line() + "\n" for index in mine))
+            shard = None if count == 1 else f"{number}/{count}"
+            write_log(target, plain({**expected(), "shard": shard}), [outcomes[index] for index in mine])
     for path in set(sources) - set(targets):
         path.unlink()
     return False
 
 
-def _read(path: Path) -> tuple[Header, dict[int, Outcome]] | None:
-    """The header and the outcomes of a log; None where it ends in its first line."""
-    content = parse(path, path.read_bytes())
-    return None if content.header is None else (content.header, content.outcomes)
-
-
-def gather(out: Path, indices: Sequence[int], count: int) -> None:
-    """Joins the finished logs of the processes, sorted by index, and removes them.
+def gather(out: Path, indices: Sequence[int], count: int) -> list[Outcome]:
+    """Joins the finished logs of the processes, sorted by index, and removes them; all outcomes.
 
     Raises:
         InvalidInputError: where one of them is not to be seen from here, or lacks inputs.
@@ -123,7 +116,10 @@ def gather(out: Path, indices: Sequence[int], count: int) -> None:
         raise InvalidInputError(
             f"the shards of {out} hold {finished} of {len(indices)} inputs; run again with --resume"
         )
+    if out.exists():
+        raise InvalidInputError(f"{out} exists; choose another file")
     # a process without an input has no log
-    merge_logs(parts, out, partial=True)
+    outcomes = write_merged(parts, out, partial=True)
     for path in shard_files(out):
         path.unlink()
+    return outcomes

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-__all__ = ["GRACE_SECONDS", "Place", "place", "wait_for_the_end"]
+__all__ = ["GRACE_SECONDS", "Alone", "Place", "Team", "place", "wait_for_the_end"]
+
+Result = TypeVar("Result")
 
 GRACE_SECONDS = 10.0
 """How long a process that is to end without a word waits; torchrun ends it as soon as another one has spoken."""
@@ -27,6 +31,38 @@ class Place:
     count: int
     local_rank: int
     local_count: int
+
+
+class Team(Protocol):
+    """The processes that work together on one run, as one of them sees it."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def leads(self) -> bool: ...
+
+    def lead(self, action: Callable[[], Result]) -> Result:
+        """What the leader's call returns, in every process; what it raises, the leader raises and the others end."""
+        ...
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+
+
+class Alone:
+    """A team of one process."""
+
+    rank, count, leads = 0, 1, True
+
+    def lead(self, action: Callable[[], Result]) -> Result:
+        return action()
+
+    def wait(self) -> None:
+        pass
 
 
 def place() -> Place | None:
