@@ -25,9 +25,22 @@ __all__ = [
     "log_wealth",
     "majority_p_value",
     "minimum_votes",
+    "rounded_down",
+    "sign_test_p_value",
 ]
 
 _STEP = 1e-12
+
+
+def rounded_down(value: ArrayLike) -> FloatArray:
+    """A non-negative bound, less the relative 1e-12 that its computation may be off by: a claim that stays true.
+
+    Whatever writes a certificate rounds its radius so.
+
+    Args:
+        value: bounds or radii, of any shape.
+    """
+    return np.asarray(value, dtype=float) * (1 - _STEP)
 
 
 def _counts(successes: ArrayLike, trials: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -48,7 +61,7 @@ def binomial_lower(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
     level = validation.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
     bound = special.betaincinv(np.maximum(k, 1), n - k + 1, level)
-    return np.where(k == 0, 0.0, bound * (1 - _STEP))
+    return np.where(k == 0, 0.0, rounded_down(bound))
 
 
 def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
@@ -56,7 +69,7 @@ def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
     level = validation.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
     # through the failures, so that a bound close to 1 keeps its distance from it; the subtraction rounds, so one up
-    failures = special.betaincinv(np.maximum(n - k, 1), k + 1, level) * (1 - _STEP)
+    failures = rounded_down(special.betaincinv(np.maximum(n - k, 1), k + 1, level))
     return np.where(k == n, 1.0, np.minimum(np.nextafter(1 - failures, 2.0), 1.0))
 
 
@@ -160,14 +173,21 @@ def log_wealth(successes: ArrayLike, trials: ArrayLike, threshold: float) -> Flo
 def majority_p_value(first: ArrayLike, second: ArrayLike) -> FloatArray:
     """Two-sided exact p-value of "both classes are equally likely" from the two counts (Cohen et al.'s PREDICT)."""
     top, rest = np.maximum(first, second), np.minimum(first, second)
-    # the tail on both sides; a tie has p-value 1
-    return np.where(top == rest, 1.0, np.minimum(2 * sign_test_p_value(top, rest) * (1 + _STEP), 1.0))
+    return np.minimum(sign_test_p_value(top, rest, two_sided=True) * (1 + _STEP), 1.0)
 
 
-def sign_test_p_value(wins: ArrayLike, losses: ArrayLike) -> FloatArray:
-    """One-sided exact p-value P(Bin(wins + losses, ½) ≥ wins) of "a win is no likelier than a loss".
+def sign_test_p_value(wins: ArrayLike, losses: ArrayLike, *, two_sided: bool = False) -> FloatArray:
+    """Exact p-value P(Bin(wins + losses, ½) ≥ wins) of "a win is no likelier than a loss".
 
-    Of paired outcomes that differ it is McNemar's (1947) test in its exact form.
+    For paired outcomes that differ it is McNemar's (1947) test in its exact form.
+
+    Args:
+        wins: counts of any shape.
+        losses: counts; broadcasts against ``wins``.
+        two_sided: test "wins and losses are equally likely" instead; a tie has p-value 1, and so does a lead of one.
     """
     won, lost = np.asarray(wins, dtype=float), np.asarray(losses, dtype=float)
+    if two_sided:
+        won, lost = np.maximum(won, lost), np.minimum(won, lost)
+        return np.where(won - lost <= 1, 1.0, np.minimum(2 * sign_test_p_value(won, lost), 1.0))
     return np.where(won > 0, special.betainc(np.maximum(won, 1), lost + 1, 0.5), 1.0)

@@ -16,14 +16,13 @@ import numpy as np
 from scipy import special
 
 from noiseaug import validation
+from noiseaug.confidence import rounded_down
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["ROUND_DOWN", "STANDARD_LOOKS", "Certificate", "Decision", "Run", "certified_radius", "largest_radius"]
+__all__ = ["STANDARD_LOOKS", "Certificate", "Decision", "Run", "certified_radius", "largest_radius"]
 
 STANDARD_LOOKS = (100, 500, 2_000, 10_000, 100_000)
 """Numbers of votes at which every run keeps its counts, so that it can be certified anew with other rules."""
-
-ROUND_DOWN = 1 - 1e-12
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def certified_radius(run: Run, lower: float) -> float:
     if lower <= 0.5:
         return 0.0
     # −Φ⁻¹(1 − p) keeps its digits where p is close to 1
-    return float(max(-run.smooth_sigma * special.ndtri(1 - lower) * ROUND_DOWN, 0.0))
+    return max(float(rounded_down(-run.smooth_sigma * special.ndtri(1 - lower))), 0.0)
 
 
 class Certificate(ABC):

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import special
 
 from noiseaug import validation
-from noiseaug.certificates.base import ROUND_DOWN, Certificate, Decision, Run, certified_radius
-from noiseaug.confidence import binomial_lower, binomial_upper
+from noiseaug.certificates.base import Certificate, Decision, Run, certified_radius
+from noiseaug.confidence import binomial_lower, binomial_upper, rounded_down
 
 __all__ = ["Cohen", "TCertify", "TCertifyPostHoc"]
 
@@ -41,7 +41,7 @@ def two_sided_radius(run: Run, top: int, counts: np.ndarray, weight: float) -> f
     if lower <= upper or lower == 0:
         return 0.0
     gap = -special.ndtri(1 - lower) - special.ndtri(upper) if upper > 0 else np.inf
-    return float(max(0.5 * run.smooth_sigma * gap * ROUND_DOWN, 0.0))
+    return max(float(rounded_down(0.5 * run.smooth_sigma * gap)), 0.0)
 
 
 @dataclass(frozen=True)

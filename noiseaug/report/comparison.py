@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from noiseaug import validation
+from noiseaug.confidence import sign_test_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.validation import FloatArray
 
@@ -124,8 +125,6 @@ def compare(
     Raises:
         InvalidInputError: for runs on different images or with different labels.
     """
-    from scipy import stats
-
     for name, frame in (("first", first), ("second", second)):
         try:
             check_labelled(frame)
@@ -138,7 +137,6 @@ def compare(
     images = len(first)
     a, b = certified(first, radius), certified(second, radius)
     first_only, second_only = int((a & ~b).sum()), int((b & ~a).sum())
-    odd = first_only + second_only
     gains = earned_radii(second) - earned_radii(first)
     means = _resampled_means(gains, resamples, seed)
     return Comparison(
@@ -150,7 +148,7 @@ def compare(
         ca_first=int(a.sum()) / images,
         ca_second=int(b.sum()) / images,
         ca_difference=(second_only - first_only) / images,
-        p_value=float(stats.binomtest(second_only, odd, 0.5).pvalue) if odd else 1.0,
+        p_value=float(sign_test_p_value(first_only, second_only, two_sided=True)),
         acr_first=math.fsum(earned_radii(first)) / images,
         acr_second=math.fsum(earned_radii(second)) / images,
         acr_difference=math.fsum(gains) / images,

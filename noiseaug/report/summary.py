@@ -16,7 +16,7 @@ from scipy import special
 
 from noiseaug import validation
 from noiseaug.certificates import CERTIFICATES
-from noiseaug.confidence import binomial_lower, binomial_upper
+from noiseaug.confidence import binomial_lower, binomial_upper, rounded_down
 from noiseaug.errors import InvalidInputError
 from noiseaug.report.comparison import certified, check_labelled, earned_radii
 from noiseaug.validation import FloatArray
@@ -28,7 +28,6 @@ __all__ = ["average_certified_radius", "certified_accuracy", "p_lower", "summari
 
 _LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantiles of the lower bound p_A in a summary."""
-_ROUND_DOWN = 1 - 1e-12
 
 
 def certified_accuracy(frame: pd.DataFrame, radii: ArrayLike, failure_prob: float = 0.05) -> pd.DataFrame:
@@ -131,7 +130,7 @@ def _sequence_lower(wins: np.ndarray, votes: np.ndarray, failure_prob: float) ->
         middle = 0.5 * (low + high)
         rejected = mixture - special.xlogy(wins, middle) - special.xlog1py(losses, -middle) >= level
         low, high = np.where(rejected, middle, low), np.where(rejected, high, middle)
-    return low * _ROUND_DOWN
+    return rounded_down(low)
 
 
 def summarise(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,16 +20,37 @@ __all__ = ["naming", "save_figure", "write_atomically"]
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader sees the old content or the new one, whatever happens in between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Writes a file so that a reader sees the old content or the new one, whatever happens in between.
+
+    A link is replaced by the file, not followed. What is written goes into a new file under a name that nobody can
+    guess, so that no link can wait there.
+
+    Raises:
+        InvalidInputError: where something else than a file is in the place, such as a device.
+        OSError: where it could not be written.
+    """
+    if os.path.lexists(path) and not (path.is_symlink() or path.is_file()):
+        raise InvalidInputError(f"{path} is no regular file; choose another file")
+    with naming(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
     try:
-        with naming(path), temporary.open("wb") as stream:
+        with naming(path), os.fdopen(handle, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())  # as any new file; mkstemp makes it private
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _umask() -> int:
+    """The process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 from .adapters import Predictor, as_predictor, checked_labels
 from .counting import (
-    ABSTAIN,
     Counter,
     NoisyRows,
     Stream,
@@ -14,7 +13,6 @@ from .counting import (
 from .noise import DiscreteNoise, GaussianNoise, Noise, make_noise
 
 __all__ = [
-    "ABSTAIN",
     "Counter",
     "DiscreteNoise",
     "GaussianNoise",

@@ -27,7 +27,6 @@ from noiseaug.votes.adapters import as_predictor, checked_labels
 from noiseaug.votes.noise import Noise
 
 __all__ = [
-    "ABSTAIN",
     "Counter",
     "NoisyRows",
     "Stream",
@@ -38,8 +37,6 @@ __all__ = [
     "round_votes",
     "take_together",
 ]
-
-ABSTAIN = -1
 
 Purpose = Literal["selection", "estimation"]
 _PURPOSES = ("selection", "estimation")

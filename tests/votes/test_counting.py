@@ -17,7 +17,6 @@ import pytest
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.votes import (
-    ABSTAIN,
     DiscreteNoise,
     GaussianNoise,
     Predictor,
@@ -208,7 +207,6 @@ def test_other_classifiers():
     ):
         np.testing.assert_array_equal(counts_of(GaussianNoise(0.5), base=base, num_classes=2), expected)
     assert VoteCounter(Own(), noise=GaussianNoise(0.5)).num_classes == 2
-    assert ABSTAIN == -1
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from noiseaug import validation
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
+from noiseaug.records import ABSTAIN
 from noiseaug.runs.progress import progress_bar
 from noiseaug.vision.attacks.soft import ATTACKS, DDN, PGD, draw_noise, frozen, log_odds, soft_log_prob
-from noiseaug.votes import ABSTAIN, Counter, Noise
+from noiseaug.votes import Counter, Noise
 
 if TYPE_CHECKING:
     import pandas as pd
