@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import numbers
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,18 @@ from numpy.typing import NDArray
 
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["FloatArray", "array", "choice", "integer", "nonnegative", "number", "points", "positive", "probability"]
+__all__ = [
+    "FloatArray",
+    "array",
+    "attribute",
+    "choice",
+    "integer",
+    "nonnegative",
+    "number",
+    "points",
+    "positive",
+    "probability",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -63,6 +76,27 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise InvalidInputError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
     return str(value)
+
+
+def attribute(reference: str, otherwise: str) -> Any:
+    """What ``module:attribute`` refers to, imported from the current directory too, as ``python -m`` would.
+
+    Args:
+        reference: the module and the attribute.
+        otherwise: the message where the reference is not of that form.
+    """
+    module, colon, name = reference.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module.split("."), name]):
+        raise InvalidInputError(otherwise)
+    sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, SyntaxError) as error:
+        raise InvalidInputError(f"cannot import {module}: {error}") from None
+    except AttributeError:
+        raise InvalidInputError(f"{module} has no {name}") from None
+    finally:
+        sys.path.remove("")
 
 
 def array(name: str, value: Any, ndim: int) -> FloatArray:

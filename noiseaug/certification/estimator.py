@@ -19,7 +19,7 @@ from noiseaug.votes import VoteCounter, make_noise
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SmoothedClassifier", "certified_accuracy_scorer"]
+__all__ = ["SmoothedClassifier", "augment", "certified_accuracy_scorer"]
 
 
 class SmoothedClassifier(ClassifierMixin, BaseEstimator):
@@ -79,12 +79,7 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
         if self.classes_.size < 2:
             raise ValueError(f"y holds one class only, {self.classes_[0]!r}; expected at least two")
         self._seed = _seed(self.random_state)
-        if train_sigma > 0:
-            rng = np.random.default_rng([self._seed, 0])
-            # noise of the inputs' own precision, new for each copy
-            noise = (rng.standard_normal(points.shape).astype(points.dtype) for _ in range(copies))
-            points = np.concatenate([points + points.dtype.type(train_sigma) * z for z in noise])
-            labels = np.tile(labels, copies)
+        points, labels = augment(points, labels, train_sigma, copies, self._seed)
         base = LogisticRegression(max_iter=1000) if self.base is None else self.base
         self.base_ = clone(base).fit(points, labels)
         return self
@@ -163,6 +158,28 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
         """Share of inputs that are right and certified at ``radius``; options as in :meth:`certify`."""
         frame = self.certify(X, y, **options)
         return float((frame["correct"] & (frame["radius"] >= validation.nonnegative("radius", radius))).mean())
+
+
+def augment(
+    points: np.ndarray, labels: np.ndarray, train_sigma: float, copies: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy copies x + αZ of training inputs, with new noise for each copy; the inputs themselves at α = 0.
+
+    Args:
+        points: inputs, shape (n, …), float32 or float64; the noise has their precision.
+        labels: shape (n,).
+        train_sigma: α ≥ 0, in input units.
+        copies: noisy copies of each input.
+        seed: of the noise.
+
+    Returns:
+        Inputs of shape (n · copies, …) and their labels, one copy of all after the other.
+    """
+    if train_sigma == 0:
+        return points, labels
+    rng = np.random.default_rng([seed, 0])
+    noise = (rng.standard_normal(points.shape).astype(points.dtype) for _ in range(copies))
+    return np.concatenate([points + points.dtype.type(train_sigma) * z for z in noise]), np.tile(labels, copies)
 
 
 def certified_accuracy_scorer(radius: float, **options: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from noiseaug import validation
 from noiseaug.data import DataSource, LabelledSet, load_data, load_images, split_name
 from noiseaug.errors import InvalidInputError
 
@@ -57,11 +58,13 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
     if name in BASES:
         if data.train is None:
             raise InvalidInputError(f"{data.name} has no train_x and train_y to train {name} on")
-        from noiseaug.certification import SmoothedClassifier
+        from noiseaug.certification import augment
 
-        # the smoothing level plays no part in training
-        model = SmoothedClassifier(BASES[name](), train_sigma, 1.0, copies=copies, random_state=seed)
-        return model.fit(data.train.rows(), data.train.labels).base_
+        if len(np.unique(data.train.labels)) < 2:
+            raise InvalidInputError(f"{data.name} has a single class to train on; expected at least two")
+        train_sigma, copies = validation.nonnegative("train_sigma", train_sigma), validation.integer("copies", copies)
+        seed = validation.integer("seed", seed, at_least=0)
+        return BASES[name]().fit(*augment(data.train.rows(), data.train.labels, train_sigma, copies, seed))
     if train_sigma:
         raise InvalidInputError(
             f"train_sigma is {train_sigma:g}, but {name} comes trained; expected one of {', '.join(BASES)}"
@@ -77,21 +80,8 @@ def load_classifier(name: str, data: DataSource, train_sigma: float, copies: int
             raise InvalidInputError(
                 f"{name} is not a readable .joblib file: {str(error) or type(error).__name__}"
             ) from None
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise InvalidInputError(
-            f"classifier is {name!r}; expected {', '.join(BASES)}, a training run, a checkpoint, module:attribute or a "
-            ".joblib file"
-        )
-    sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise InvalidInputError(f"cannot import {module}: {error}") from None
-    except AttributeError:
-        raise InvalidInputError(f"{module} has no {attribute}") from None
-    finally:
-        sys.path.remove("")
+    expected = f"{', '.join(BASES)}, a training run, a checkpoint, module:attribute or a .joblib file"
+    return validation.attribute(name, f"classifier is {name!r}; expected {expected}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +140,10 @@ def load_subject(
         )
     source = load_data(data or "digits", root)
     base = load_classifier(classifier, source, train_sigma, copies, seed)
-    told = {"data": source.name, "data_digest": source.test.digest, "classifier": classifier}
+    provenance = {"data": source.name, "data_digest": source.test.digest, "classifier": classifier}
     if classifier.endswith(".joblib"):
-        told["content"] = hashlib.sha256(Path(classifier).read_bytes()).hexdigest()[:16]
-    return Subject(base, source.test, {**told, "train_sigma": train_sigma, "copies": copies})
+        provenance["content"] = hashlib.sha256(Path(classifier).read_bytes()).hexdigest()[:16]
+    return Subject(base, source.test, {**provenance, "train_sigma": train_sigma, "copies": copies})
 
 
 def _network(
@@ -168,13 +158,13 @@ def _network(
     """A trained network with its test images."""
     from noiseaug.vision.engine import load_network
 
-    base, metadata, told = load_network(Path(classifier), device, precision, normalisation, compiled)
+    base, metadata, provenance = load_network(Path(classifier), device, precision, normalisation, compiled)
     name = data or metadata.get("data")
     if name is None:
         raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
     images = load_images(name, "test", root=root)
     _refuse_mismatch(classifier, base, metadata, images)
-    return Subject(base, images, {"data": name, "data_digest": images.digest, **told})
+    return Subject(base, images, {"data": name, "data_digest": images.digest, **provenance})
 
 
 def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], images: LabelledSet) -> None:

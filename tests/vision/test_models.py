@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from noiseaug.vision.models import (  # noqa: E402
     CIFAR10_MEAN,
     CIFAR10_STD,
     Classifier,
-    build,
     build_model,
     default_arch,
     replace_last_layer,
@@ -289,15 +289,15 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "ownnets.py").write_text(OWN)
     (tmp_path / "brokennets.py").write_text("def f(:\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(build.sys, "path", [entry for entry in build.sys.path if entry])
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     importlib.invalidate_caches()
     yield tmp_path
     for name in ("ownnets", "brokennets"):
-        build.sys.modules.pop(name, None)
+        sys.modules.pop(name, None)
 
 
 def test_a_network_of_ones_own(own):
-    path = list(build.sys.path)
+    path = list(sys.path)
     for arch in ("ownnets:Convolutional", "ownnets:upside_down"):
         model = build_model(arch, (1, 8, 8), 3)
         assert isinstance(model, Classifier)
@@ -305,7 +305,7 @@ def test_a_network_of_ones_own(own):
         assert model(images((1, 8, 8))).shape == (3, 3)
         replace_last_layer(model, 4)
         assert model(images((1, 8, 8))).shape == (3, 4)
-    assert build.sys.path == path
+    assert sys.path == path
 
 
 def test_trying_out_leaves_no_trace(own):

@@ -21,12 +21,13 @@ def load_network(
         path: the directory or file.
         device: where it is to run.
         precision: in which it is to run.
-        normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+        normalisation: of the inputs of a published checkpoint whose file does not record it: ``standardised`` or
+            ``centred``.
         compiled: whether it goes through torch.compile, on a device that is no CPU.
 
     Returns:
-        The network, ready to vote; what its checkpoint says of it; and what a log is to say of it: not where it lies
-        but what it is.
+        The network, ready to vote; the metadata of its checkpoint; and its provenance for a log, which identifies the
+        network by its content, not by its path.
 
     Raises:
         InvalidInputError: for a file that is no checkpoint, or a device that is not there.
@@ -34,9 +35,9 @@ def load_network(
     if normalisation not in (None, "standardised", "centred"):
         raise InvalidInputError(f"normalisation is {normalisation!r}; expected standardised or centred")
     model, metadata = load_checkpoint(path, normalisation=normalisation)  # type: ignore[arg-type]
-    told: dict[str, Any] = {"classifier": model.arch, "weights": weights_digest(model)[:16]}
-    told |= {key: metadata[key] for key in ("objective", "normalisation") if key in metadata}
+    provenance: dict[str, Any] = {"classifier": model.arch, "weights": weights_digest(model)[:16]}
+    provenance |= {key: metadata[key] for key in ("objective", "normalisation") if key in metadata}
     classes = model.num_classes
     base = TorchBase(model.float(), device=device, precision=precision, num_classes=classes, compiled=compiled)
     model.to(base.device)  # for attacks, which need gradients
-    return base, metadata, told
+    return base, metadata, provenance

@@ -9,9 +9,7 @@ Noise is added to images in [0, 1] before they are normalised, so a radius is in
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -298,20 +296,10 @@ def _misfit(arch: str, shape: Shape, error: Exception) -> InvalidInputError:
 def _builder(arch: str) -> Callable[[Shape, int], Any]:
     if arch in ARCHITECTURES:
         return ARCHITECTURES[arch]
-    module, colon, attribute = str(arch).partition(":")
-    if not colon or not all(part.isidentifier() for part in [*module.split("."), attribute]):
-        raise InvalidInputError(
-            f"architecture is {arch!r}; expected {', '.join(ARCHITECTURES)} or a function of your own, module:attribute"
-        )
-    sys.path.insert(0, "")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, SyntaxError) as error:
-        raise InvalidInputError(f"cannot import {module}: {error}") from None
-    except AttributeError:
-        raise InvalidInputError(f"{module} has no {attribute}") from None
-    finally:
-        sys.path.remove("")
+    otherwise = (
+        f"architecture is {arch!r}; expected {', '.join(ARCHITECTURES)} or a function of your own, module:attribute"
+    )
+    found = validation.attribute(str(arch), otherwise)
     try:
         if isinstance(found, nn.Module) or not callable(found):
             raise TypeError
