@@ -6,6 +6,7 @@ import errno
 import importlib
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from noiseaug.vision.models import (  # noqa: E402
     ARCHITECTURES,
     FILE_NAME,
     CifarResNet,
-    build,
     build_model,
     checkpoint_file,
     checkpoints,
@@ -185,12 +185,12 @@ def test_shared_weights_and_networks_of_ones_own(tmp_path, monkeypatch):
     assert same(model, again)
     assert again.network[1].weight is again.network[3].weight
     (tmp_path / "tiednets.py").write_text(source.replace("num_classes))", "num_classes), nn.LayerNorm(num_classes))"))
-    monkeypatch.delitem(build.build_model.__globals__["sys"].modules, "tiednets")
+    monkeypatch.delitem(sys.modules, "tiednets")
     importlib.invalidate_caches()
     message = complaint(load_checkpoint, "a")
     assert "a lacks network.5.weight; expected the weights of tiednets:tied for 3 classes of 1×4×4 images" in message
     (tmp_path / "tiednets.py").unlink()
-    monkeypatch.delitem(build.build_model.__globals__["sys"].modules, "tiednets")
+    monkeypatch.delitem(sys.modules, "tiednets")
     importlib.invalidate_caches()
     assert "a: cannot import tiednets" in complaint(load_checkpoint, "a")
 
