@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attack_model"]
 
-_SOME = 100  # images that are attacked unless it is said how many
+_SOME = 100  # images attacked by default
 
 
 def attack_model(
@@ -63,7 +63,7 @@ def attack_model(
         device: where the network runs.
         precision: in which it votes; the attack itself runs in float32.
         root: folder of image sets.
-        normalisation: of a published checkpoint, where its file does not tell.
+        normalisation: of a published checkpoint whose file does not record it.
 
     Returns:
         A row for each image and radius, and a row for each radius; see :func:`~noiseaug.vision.attacks.attack_frame`

@@ -112,7 +112,7 @@ def load_subject(
     normalisation: str | None = None,
     compiled: bool = False,
 ) -> Subject:
-    """A classifier and its data by name.
+    """A classifier by name, with the inputs to certify.
 
     Args:
         classifier: as of :func:`load_classifier`; or the directory of a training run, a ``.safetensors`` file of one,
@@ -124,7 +124,7 @@ def load_subject(
         device: where a network runs.
         precision: in which it runs: ``float32``, ``bfloat16``, ``float16`` or, on a CUDA device, ``tf32``.
         root: folder of image sets, where it is not the usual one.
-        normalisation: of a published checkpoint, where its file does not tell: ``standardised`` or ``centred``.
+        normalisation: of a published checkpoint whose file does not record it: ``standardised`` or ``centred``.
         compiled: whether a network goes through torch.compile, on a device that is no CPU.
 
     Raises:
