@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from noiseaug import validation
 from noiseaug.data.downloads import DataFile, Found, download, find, unpack
 from noiseaug.data.formats import IMAGE_SHAPES, NoSplitError, read_npz
@@ -135,7 +133,11 @@ def _obtain(source: Source, files: Sequence[DataFile], folder: Path, *, progress
 def data_root(root: Path | str | None = None) -> Path:
     """The folder of the data sets: ``root``, else the environment variable NOISEAUG_DATA, else the user's cache."""
     chosen = root or os.environ.get(_VARIABLE)
-    return Path(chosen).expanduser() if chosen else user_cache_path("noiseaug")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path  # not needed, nor asked for, where the folder is given
+
+    return user_cache_path("noiseaug")
 
 
 def fetch(name: str, *, root: Path | str | None = None, progress: bool = True) -> list[Path]:

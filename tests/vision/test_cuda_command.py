@@ -30,6 +30,7 @@ from tests.helpers.running import environment, wait_until  # noqa: E402
 # what an environment for PyTorch may lack of this package's dependencies
 LACKING = [
     "pooch",
+    "platformdirs",
     "typer",
     "rich",
     "joblib",
