@@ -91,8 +91,8 @@ _ALL_OF = 1000  # inputs; of larger sets some _SOME are taken
 _SOME = 100
 
 
-def _selection(data: Any, every: int | None, shard: str | None, *, told: bool = True) -> tuple[Any, int]:
-    """Indices of the inputs to certify, and every how many; ``told``: on standard error, where it was not asked for."""
+def _selection(data: Any, every: int | None, shard: str | None, *, announce: bool = True) -> tuple[Any, int]:
+    """Indices of the inputs to certify, and every how many; ``announce``: say so where it was not asked for."""
     import numpy as np
 
     from noiseaug import validation
@@ -100,7 +100,7 @@ def _selection(data: Any, every: int | None, shard: str | None, *, told: bool = 
     count = len(data)
     if every is None:
         every = 1 if count <= _ALL_OF else count // _SOME
-        if every > 1 and told:
+        if every > 1 and announce:
             print(f"every {every}th of {count} inputs; --every 1 takes all", file=sys.stderr)
     indices = np.arange(count)[:: validation.integer("every", every)]
     if shard is None:
@@ -167,7 +167,7 @@ def certify(
         source = subject.data
         if team.leads:
             warn_of_precision(precision, team.device)
-        indices, step = _selection(source, every, shard, told=team.leads)
+        indices, step = _selection(source, every, shard, announce=team.leads)
 
         x = source.inputs[indices]
         certifier = Certifier.make(

@@ -80,7 +80,7 @@ class RunDirectory:
         found = difference(record.description, self.description)
         if found is not None:
             raise InvalidInputError(
-                f"{self.path} holds a run of another description; choose another --out{_told(found)}"
+                f"{self.path} holds a run of another description; choose another --out{_in_brackets(found)}"
             )
         if record.status == "complete":
             return "complete" if resume else "new"
@@ -156,7 +156,7 @@ def shown(value: Any) -> str:
     return "nothing" if value is _ABSENT else repr(value)
 
 
-def _told(found: Difference) -> str:
+def _in_brackets(found: Difference) -> str:
     """The difference in brackets, where it is short."""
     key, stored, wanted = found
     text = f" (its {key} is {shown(stored)}, not {shown(wanted)})"
