@@ -1,6 +1,6 @@
 from .base import STANDARD_LOOKS, Certificate, Decision, Run, largest_radius
 from .fixed import Cohen, TCertify, TCertifyPostHoc
-from .registry import CERTIFICATES
+from .registry import CERTIFICATES, make_certificate
 from .sequential import ConfidenceSequence, FullRadius, MultiLook
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "TCertify",
     "TCertifyPostHoc",
     "largest_radius",
+    "make_certificate",
 ]

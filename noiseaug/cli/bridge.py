@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseaug.cli.options import Data, Root
+from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import LEVELS
 from noiseaug.tables.levels import levels
@@ -22,9 +22,18 @@ __all__ = ["register"]
 _SHOWN = ["rule", "against", "smooth_sigma", "quantity", "radius", "mean_abs_gap", "max_abs_gap", "worst_train_sigma"]
 _SHOWN += ["predicted_train_sigma", "measured_train_sigma", "regret"]
 
-Seed = Annotated[int, typer.Option("--seed", help="Seed of random parts and of noise.")]
-Points = Annotated[int, typer.Option("--points", help="Training inputs of the kernel rule, a random part.")]
-Images = Annotated[int, typer.Option("--images", help="Test inputs, about so many: every k-th one.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of random choices and of noise.", rich_help_panel=EXECUTION)]
+Points = Annotated[
+    int, typer.Option("--points", help="Training inputs of the kernel rule, chosen at random.", rich_help_panel=DATA)
+]
+Images = Annotated[
+    int, typer.Option("--images", help="Approximate number of test inputs, evenly spaced.", rich_help_panel=DATA)
+]
+LEVEL, MEASURED = "Levels", "Measurements"
+Votes = Annotated[
+    int | None,
+    typer.Option("--votes", help="Votes for each input.", show_default="as the grid, else 100", rich_help_panel=VOTES),
+]
 
 
 def _refuse_file(out: Path) -> None:
@@ -40,40 +49,97 @@ def register(app: typer.Typer) -> None:
 
 
 def bridge(
-    out: Annotated[Path, typer.Option("--out", help="Directory for tables and pictures.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory for tables and pictures.", rich_help_panel=OUTPUT)],
     data: Data = "digits:3,8",
-    train_sigma: Annotated[str | None, typer.Option("--train-sigma", help=f"Training noise α: {LEVELS}.")] = None,
-    smooth_sigma: Annotated[str | None, typer.Option("--smooth-sigma", help=f"Smoothing noise β: {LEVELS}.")] = None,
-    radii: Annotated[str | None, typer.Option("--radii", help=f"ℓ₂ radii: {LEVELS}.")] = None,
-    grid: Annotated[
-        Path | None,
-        typer.Option("--grid", help="What noiseaug grid measured: its directory or table.csv; gives levels."),
-    ] = None,
-    split: Annotated[str, typer.Option("--split", help="Of the grid: test or validation.")] = "test",
-    log: Annotated[
-        list[Path] | None,
-        typer.Option("--log", help="Logs of noiseaug certify, to be predicted from votes that they did not use."),
-    ] = None,
-    votes: Annotated[int | None, typer.Option("--votes", help="Votes for each input; the grid's, else 100.")] = None,
     images: Images = 200,
     points: Points = 10_000,
+    root: Root = None,
+    train_sigma: Annotated[
+        str | None,
+        typer.Option(
+            "--train-sigma",
+            help=f"Training noise levels α: {LEVELS}.",
+            show_default="those of --grid, else 0:1:11",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    smooth_sigma: Annotated[
+        str | None,
+        typer.Option(
+            "--smooth-sigma",
+            help=f"Smoothing noise levels β: {LEVELS}.",
+            show_default="those of --grid, else 0.25,0.5",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    radii: Annotated[
+        str | None,
+        typer.Option(
+            "--radii",
+            help=f"ℓ₂ radii: {LEVELS}.",
+            show_default="those of --grid, else 0,0.25,0.5",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(
+            "--grid",
+            help="Measured grid to compare with: the directory of noiseaug grid, or its table.csv.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split", help="Images of the grid to compare with: test or validation.", rich_help_panel=MEASURED
+        ),
+    ] = "test",
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--log",
+            help="Log of noiseaug certify, predicted from votes that it did not use; repeatable.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
     components: Annotated[
         int | None,
         typer.Option(
             "--components",
-            help="Principal components that Gaussians keep; all, but 200 of wide inputs by the quadratic rule.",
+            help="Principal components of the quadratic rule.",
+            show_default="all of up to 1000, else 200",
+            rich_help_panel=MODEL,
         ),
     ] = None,
-    linear: Annotated[bool, typer.Option(help="Train logistic regression beside the surrogate.")] = True,
-    copies: Annotated[int, typer.Option("--copies", help="Noisy copies of its training inputs.")] = 10,
-    record: Annotated[
-        Path | None, typer.Option("--record", help="Add what advice would have cost to this record.")
-    ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="What the grid trained, for the record.")] = None,
+    linear: Annotated[
+        bool,
+        typer.Option(
+            "--linear/--no-linear",
+            help="Train logistic regression, to compare with its prediction.",
+            rich_help_panel=MODEL,
+        ),
+    ] = True,
+    copies: Annotated[
+        int,
+        typer.Option("--copies", help="Noisy copies of each input that it is trained on.", rich_help_panel=MODEL),
+    ] = 10,
+    votes: Votes = None,
     seed: Seed = 0,
-    root: Root = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            help="Track record to which to add what following the advice would have cost; needs --grid and --model.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Name of the grid's model in the track record.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
-    """What the data alone predict, laid over what trained models certify."""
+    """Predict from the data alone what trained models certify, and compare with measurements."""
     from dataclasses import replace
 
     from noiseaug.bridge.advice import add_to_record, record_rows
@@ -82,7 +148,7 @@ def bridge(
 
     _refuse_file(out)
     if record is not None and (grid is None or model is None):
-        raise InvalidInputError("a record is of a measurement; give --grid and --model with --record")
+        raise InvalidInputError("--record needs a measurement; give --grid and --model too")
     measured = None if grid is None else read_grid(grid)
     standard = Levels(tuple(i / 10 for i in range(11)), (0.25, 0.5), (0.0, 0.25, 0.5))
     where = standard if measured is None else levels_of_grid(measured, split)
@@ -133,7 +199,7 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
 
 
 def _tell_choices(gaps: pd.DataFrame) -> None:
-    """What the level that a rule recommends costs, and what the custom does."""
+    """What the level that a rule recommends costs, and what the convention α = β costs."""
     from noiseaug.bridge.compare import choices
     from noiseaug.bridge.prediction import RULES
 
@@ -188,26 +254,48 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
 
 
 def advise(
-    smooth_sigma: Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")],
-    radius: Annotated[float, typer.Option("--radius", help="ℓ₂ radius that counts; 0 for accuracy.")] = 0.0,
+    smooth_sigma: SmoothSigma,
     data: Data = "digits",
-    train_sigma: Annotated[
-        str | None, typer.Option("--train-sigma", help=f"Levels to choose from: {LEVELS}; 0, 0.2β … 2β by default.")
-    ] = None,
     images: Images = 500,
     points: Points = 10_000,
-    votes: Annotated[int | None, typer.Option("--votes", help="Votes for each input; what the radius needs.")] = None,
-    rule: Annotated[
-        str, typer.Option("--rule", help="What predicts: quadratic (Gaussian classes) or kernel.")
-    ] = "quadratic",
-    record: Annotated[
-        Path | None, typer.Option("--record", help="Track record to quote; the package's by default.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="CSV file for the predicted curve.")] = None,
-    seed: Seed = 0,
     root: Root = None,
+    radius: Annotated[
+        float,
+        typer.Option(
+            "--radius", help="ℓ₂ radius at which to maximise certified accuracy; 0 for accuracy.", rich_help_panel=LEVEL
+        ),
+    ] = 0.0,
+    train_sigma: Annotated[
+        str | None,
+        typer.Option(
+            "--train-sigma",
+            help=f"Training noise levels α to choose from: {LEVELS}.",
+            show_default="0, 0.2β, …, 2β",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    rule: Annotated[
+        str,
+        typer.Option("--rule", help="Predictor: quadratic (Gaussian classes) or kernel.", rich_help_panel=MODEL),
+    ] = "quadratic",
+    votes: Annotated[
+        int | None,
+        typer.Option(
+            "--votes", help="Votes for each input.", show_default="what the radius needs", rich_help_panel=VOTES
+        ),
+    ] = None,
+    seed: Seed = 0,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record", help="Track record to quote.", show_default="the package's own", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file for the predicted curve.", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
-    """How much training noise to use, before anything is trained."""
+    """Recommend a training noise level before anything is trained."""
     from noiseaug.bridge.advice import advise as make_advice
     from noiseaug.bridge.advice import render_advice, track_record
     from noiseaug.data import load_data
@@ -241,16 +329,26 @@ def advise(
 
 
 def interference(
-    out: Annotated[Path, typer.Option("--out", help="Directory for tables and the picture.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory for tables and the picture.", rich_help_panel=OUTPUT)],
     data: Data = "digits",
-    sigmas: Annotated[str, typer.Option("--sigma", help=f"Noise levels, α or β: {LEVELS}.")] = "0.25,0.5,1",
-    pairs: Annotated[bool, typer.Option("--pairs", help="Print every pair of classes too.")] = False,
-    points: Annotated[int, typer.Option("--points", help="Training inputs to search, a random part.")] = 10_000,
-    images: Annotated[int, typer.Option("--images", help="Of those, how many to ask for.")] = 1000,
-    seed: Seed = 0,
+    images: Annotated[
+        int,
+        typer.Option("--images", help="Number of inputs whose nearest neighbours are sought.", rich_help_panel=DATA),
+    ] = 1000,
+    points: Annotated[
+        int,
+        typer.Option("--points", help="Training inputs to search, chosen at random.", rich_help_panel=DATA),
+    ] = 10_000,
     root: Root = None,
+    sigmas: Annotated[
+        str, typer.Option("--sigma", help=f"Noise levels, α or β: {LEVELS}.", rich_help_panel=LEVEL)
+    ] = "0.25,0.5,1",
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Also print the table of all pairs of classes.", rich_help_panel=OUTPUT)
+    ] = False,
+    seed: Seed = 0,
 ) -> None:
-    """How far the classes are apart, against the reach of noise."""
+    """Measure how far apart the classes are, compared with the reach of noise."""
     from noiseaug.bridge.interference import draw_interference, noise_table, pair_distances, study
     from noiseaug.data import load_data
     from noiseaug.runs import save_figure, write_atomically

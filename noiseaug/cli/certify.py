@@ -10,9 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseaug.cli.options import Compiled, Device, Normalisation, Root
+from noiseaug.certificates import CERTIFICATES
+from noiseaug.cli.options import (
+    DATA,
+    EXECUTION,
+    MODEL,
+    OUTPUT,
+    TRAINING,
+    VOTES,
+    Compiled,
+    Device,
+    FailureProb,
+    Normalisation,
+    Resume,
+    Root,
+    SmoothSigma,
+    choice,
+    settings,
+)
+from noiseaug.cli.parsing import parameters, warn_of_precision
+from noiseaug.data import DATASETS
 from noiseaug.errors import InvalidInputError
+from noiseaug.subjects import BASES
 from noiseaug.tables import levels as level_lists
+from noiseaug.vision.device import PRECISIONS
 
 if TYPE_CHECKING:
     from noiseaug.certificates import Certificate
@@ -20,48 +41,71 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _RADII = "0.25,0.5,0.75,1.0"
-_RULES = "cohen, t-certify, t-certify-post-hoc, multi-look, confidence-sequence or full-radius"
 
 Classifier = Annotated[
     str,
-    typer.Option(
+    choice(
         "--classifier",
-        help="Directory of a training run; a .safetensors or published .pth.tar checkpoint; logistic, forest or "
-        "neighbours (trained here); module:attribute (a function, estimator or torch module); or a .joblib file of "
-        "your own (loading one runs it).",
+        "What votes: a training run's directory; a .safetensors or published .pth.tar checkpoint; module:attribute (a "
+        "function, estimator or torch module); a .joblib file of your own (loading it runs code); or, trained here",
+        BASES,
+        MODEL,
     ),
 ]
 Data = Annotated[
     str | None,
-    typer.Option(
+    choice(
         "--data",
-        help="digits, mnist, fashion_mnist, cifar10 (mnist:3,8 for classes), or a .npz file with x, y (train_x, "
-        "train_y); by default what a training run learned from, else digits.",
+        "Data set",
+        DATASETS,
+        DATA,
+        "mnist:3,8 for some of the classes, or a .npz file with x and y (train_x and train_y to train on); by default "
+        "what a training run learned from, else digits",
     ),
 ]
-SmoothSigma = Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")]
-TrainSigma = Annotated[float, typer.Option("--train-sigma", help="Training noise α, for classifiers trained here.")]
-Copies = Annotated[int, typer.Option("--copies", help="Noisy copies of each training input.")]
-FailureProb = Annotated[float, typer.Option("--failure-prob", help="Probability that a certificate is wrong, at most.")]
-Rule = Annotated[str, typer.Option("--certificate", help=f"The rule: {_RULES}.")]
+TrainSigma = Annotated[
+    float,
+    typer.Option(
+        "--train-sigma", help="Training noise α of a classifier that is trained here.", rich_help_panel=TRAINING
+    ),
+]
+Copies = Annotated[int, typer.Option("--copies", help="Noisy copies of each training input.", rich_help_panel=TRAINING)]
+Rule = Annotated[str, choice("--certificate", "Certification rule", CERTIFICATES, VOTES)]
 Radius = Annotated[
     list[float] | None,
-    typer.Option("--radius", help="Target radius of multi-look (repeatable) and confidence-sequence."),
+    typer.Option(
+        "--radius",
+        help="Target radius of multi-look (repeatable) and confidence-sequence.",
+        rich_help_panel=VOTES,
+    ),
 ]
-Noise = Annotated[str, typer.Option("--noise", help="gaussian, or discrete for 8-bit inputs.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of training noise and votes.")]
-Batch = Annotated[int | None, typer.Option("--batch", help="Noisy copies classified at a time.")]
+Settings = Annotated[list[str] | None, settings(CERTIFICATES, VOTES)]
+Noise = Annotated[str, typer.Option("--noise", help="gaussian, or discrete for 8-bit inputs.", rich_help_panel=VOTES)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of training noise and votes.", rich_help_panel=VOTES)]
+Batch = Annotated[int | None, typer.Option("--batch", help="Noisy copies per forward pass.", rich_help_panel=EXECUTION)]
 Every = Annotated[
-    int | None, typer.Option("--every", help="Every k-th input only; by default all of up to 1000, else some 100.")
+    int | None,
+    typer.Option(
+        "--every",
+        help="Take every k-th input only.",
+        show_default="all of up to 1000 inputs, else about 100",
+        rich_help_panel=DATA,
+    ),
 ]
 Precision = Annotated[
     str,
-    typer.Option(
-        "--precision", help="Of a network: float32, bfloat16, float16, on CUDA tf32; another base classifier each."
+    choice(
+        "--precision",
+        "Precision in which a network votes; each is a classifier of its own",
+        PRECISIONS,
+        VOTES,
+        "on CUDA, tf32",
     ),
 ]
-Classes = Annotated[int | None, typer.Option("--classes", help="Number of classes, where a function does not know it.")]
-Radii = Annotated[str, typer.Option("--radii", help="Radii of the table, separated by commas.")]
+Classes = Annotated[
+    int | None,
+    typer.Option("--classes", help="Number of classes, if the classifier cannot tell.", rich_help_panel=MODEL),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -70,21 +114,20 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _certificate(name: str, radii: list[float] | None) -> Certificate:
-    from noiseaug.certificates import CERTIFICATES, ConfidenceSequence, MultiLook
+def _certificate(name: str, radii: list[float] | None, settings_text: list[str] | None) -> Certificate:
+    """A rule of the registry; ``--radius`` is its parameter ``radii`` or ``radius``, whichever it has."""
+    from noiseaug.certificates import make_certificate
 
-    if name not in CERTIFICATES:
-        raise InvalidInputError(f"certificate is {name!r}; expected {_RULES}")
-    rule = CERTIFICATES[name]
-    if rule is MultiLook:
-        return MultiLook(tuple(radii or ()))
-    if rule is ConfidenceSequence:
-        if radii is None or len(radii) != 1:
-            raise InvalidInputError("confidence-sequence tests one radius; give one --radius")
-        return ConfidenceSequence(radii[0])
-    if radii:
+    given, known = parameters(settings_text), CERTIFICATES.entry(name).parameters
+    if radii and "radii" in known:
+        given["radii"] = tuple(radii)
+    elif radii and "radius" in known:
+        if len(radii) > 1:
+            raise InvalidInputError(f"{name} tests one radius; give one --radius")
+        given["radius"] = radii[0]
+    elif radii:
         raise InvalidInputError(f"{name} has no target radius; leave out --radius")
-    return rule()
+    return make_certificate(name, **given)
 
 
 _ALL_OF = 1000  # inputs; of larger sets some _SOME are taken
@@ -111,43 +154,62 @@ def _selection(data: Any, every: int | None, shard: str | None, *, announce: boo
 
 def certify(
     smooth_sigma: SmoothSigma,
-    out: Annotated[Path, typer.Option("--out", help="Log of the run; each finished input is appended.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Log of the run; a line is appended for each finished input.", rich_help_panel=OUTPUT
+        ),
+    ],
     classifier: Classifier = "logistic",
     data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
-    n: Annotated[int, typer.Option("--n", help="Votes for an input at most.")] = 100_000,
-    n0: Annotated[int, typer.Option("--n0", help="Votes that pick the class.")] = 100,
+    n: Annotated[
+        int, typer.Option("--n", help="Largest number of votes for an input.", rich_help_panel=VOTES)
+    ] = 100_000,
+    n0: Annotated[
+        int, typer.Option("--n0", help="Extra votes, used only to select the class.", rich_help_panel=VOTES)
+    ] = 100,
     failure_prob: FailureProb = 1e-3,
     certificate: Rule = "cohen",
     radius: Radius = None,
+    set_: Settings = None,
     noise: Noise = "gaussian",
     seed: Seed = 0,
     batch: Batch = None,
     every: Every = None,
-    shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts; merge joins them.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="i/k: only the i-th of k parts of the inputs, from 0; noiseaug merge joins them.",
+            rich_help_panel=EXECUTION,
+        ),
+    ] = None,
     classes: Classes = None,
     device: Device = "cpu",
     precision: Precision = "float32",
     compiled: Compiled = False,
     root: Root = None,
     normalisation: Normalisation = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep what an interrupted run has finished.")] = False,
-    tsv: Annotated[Path | None, typer.Option("--tsv", help="Write the log of Cohen et al.'s format too.")] = None,
+    resume: Resume = False,
+    tsv: Annotated[
+        Path | None,
+        typer.Option("--tsv", help="Also write the log in Cohen et al.'s format.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
-    """Certify a classifier, input by input, into a log that carries the votes.
+    """Certify a classifier input by input, and record every vote count in a log.
 
-    Under torchrun the inputs are shared out among its processes, whose hosts share the folder of --out.
+    Processes started by torchrun share the inputs; all hosts need access to the folder of --out.
     """
     from noiseaug.certificates import Run
     from noiseaug.certification import Certifier, certify_run
     from noiseaug.certification.run import check_run
-    from noiseaug.cli.parsing import warn_of_precision
     from noiseaug.subjects import load_subject
     from noiseaug.vision.training import workers
 
     with workers(device) as team:
-        rule = _certificate(certificate, radius)
+        rule = _certificate(certificate, radius, set_)
         # what needs no training is looked at before it
         rule.check(Run(smooth_sigma, n, failure_prob))
         check_run(out, shard=shard, resume=resume, tsv=tsv, team=team)
@@ -207,7 +269,7 @@ def predict(
     data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
-    n: Annotated[int, typer.Option("--n", help="Votes for an input.")] = 1000,
+    n: Annotated[int, typer.Option("--n", help="Votes for an input.", rich_help_panel=VOTES)] = 1000,
     failure_prob: FailureProb = 1e-3,
     noise: Noise = "gaussian",
     seed: Seed = 0,
@@ -218,11 +280,12 @@ def predict(
     precision: Precision = "float32",
     root: Root = None,
     normalisation: Normalisation = None,
-    out: Annotated[Path | None, typer.Option("--out", help="CSV file instead of the screen.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file.", show_default="the screen", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
-    """The smoothed classifier's classes, −1 where it abstains."""
+    """Predict the smoothed classifier's class of each input; −1 where it abstains."""
     from noiseaug import certification
-    from noiseaug.cli.parsing import warn_of_precision
     from noiseaug.records import refuse_table
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import load_subject
@@ -263,23 +326,29 @@ def predict(
 
 def recertify(
     log: Annotated[Path, typer.Argument(help="A log of noiseaug certify.")],
-    out: Annotated[Path, typer.Option("--out", help="The new log.")],
-    failure_prob: Annotated[float | None, typer.Option("--failure-prob", help="New failure probability.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The new log.", rich_help_panel=OUTPUT)],
+    failure_prob: Annotated[
+        float | None,
+        typer.Option(
+            "--failure-prob", help="New failure probability.", show_default="that of the log", rich_help_panel=VOTES
+        ),
+    ] = None,
     certificate: Rule = "cohen",
     radius: Radius = None,
+    set_: Settings = None,
 ) -> None:
-    """Stored votes under another failure probability, rule or radius; no forward pass."""
+    """Certify again from the votes in a log: another failure probability, rule or radius, no forward pass."""
     from noiseaug.certification import recertify_log
 
-    frame = recertify_log(log, out, _certificate(certificate, radius), failure_prob)
+    frame = recertify_log(log, out, _certificate(certificate, radius, set_), failure_prob)
     print(f"{len(frame)} inputs: {out}")
 
 
 def merge(
-    logs: Annotated[list[Path], typer.Argument(help="Shards of one run.")],
-    out: Annotated[Path, typer.Option("--out", help="The whole run's log.")],
+    logs: Annotated[list[Path], typer.Argument(help="Logs of all shards of one run.")],
+    out: Annotated[Path, typer.Option("--out", help="Log of the whole run.", rich_help_panel=OUTPUT)],
 ) -> None:
-    """Join the shards of one run."""
+    """Join the logs of the shards of one run."""
     from noiseaug.records import merge_logs
 
     merge_logs(logs, out)
@@ -288,18 +357,18 @@ def merge(
 
 def report(
     logs: Annotated[list[Path], typer.Argument(help="Logs of noiseaug certify, or of Cohen et al. and Salman et al.")],
-    radii: Radii = _RADII,
-    style: Annotated[str, typer.Option("--format", help="text, csv, markdown or latex.")] = "text",
+    radii: Annotated[str, typer.Option("--radii", help=f"Radii of the table: {level_lists.LEVELS}.")] = _RADII,
+    style: Annotated[str, typer.Option("--format", help="Format of the table: text, csv, markdown or latex.")] = "text",
     plots: Annotated[Path | None, typer.Option("--plots", help="Directory for pictures.")] = None,
     compare_at: Annotated[
         float | None, typer.Option("--compare", help="Compare two runs on the same images at this radius.")
     ] = None,
 ) -> None:
-    """Certified accuracy by radius, ACR, abstentions; several runs side by side."""
+    """Tabulate certified accuracy by radius, ACR and abstentions, for one run or several side by side."""
     from noiseaug.records import read_any
     from noiseaug.report import compare, render, summarise
 
-    levels = _numbers(radii)
+    levels = level_lists.levels("--radii", radii)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         runs = {name: read_any(path) for name, path in zip(_names(logs), logs, strict=True)}
@@ -324,13 +393,6 @@ def _names(logs: list[Path]) -> list[str]:
     if len(set(names)) < len(names):
         raise InvalidInputError("the same log is given twice")
     return names
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InvalidInputError(f"radii are {text!r}; expected numbers separated by commas") from None
 
 
 def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from noiseaug.cli.options import Data, Device, Model, Optimiser, Root, Schedule, StepEpochs, StepFactor
+from noiseaug.cli.options import (
+    DATA,
+    EXECUTION,
+    OUTPUT,
+    TRAINING,
+    VOTES,
+    Data,
+    Device,
+    FailureProb,
+    Model,
+    Precision,
+    Resume,
+    Root,
+    choice,
+    recipe_options,
+    settings,
+)
+from noiseaug.cli.parsing import given, need_torch, parameters, warn_of_precision
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import LEVELS
 from noiseaug.tables.levels import levels
+from noiseaug.vision.objectives.registry import OBJECTIVES
 
 __all__ = ["register"]
 
@@ -20,99 +38,115 @@ def register(app: typer.Typer) -> None:
     app.command()(grid)
 
 
+@recipe_options(precision="--train-precision")
 def grid(
-    train_sigma: Annotated[str, typer.Option("--train-sigma", help=f"Training noise levels α: {LEVELS}.")],
-    smooth_sigma: Annotated[
-        str, typer.Option("--smooth-sigma", help=f"Smoothing noise levels β: {LEVELS}; 0 for unsmoothed.")
+    train_sigma: Annotated[
+        str,
+        typer.Option("--train-sigma", help=f"Training noise levels α: {LEVELS}.", rich_help_panel=TRAINING),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Directory of the grid.")],
+    smooth_sigma: Annotated[
+        str,
+        typer.Option(
+            "--smooth-sigma",
+            help=f"Smoothing noise levels β: {LEVELS}; 0 is the base classifier itself.",
+            rich_help_panel=VOTES,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Directory of the grid.", rich_help_panel=OUTPUT)],
     data: Data = "digits",
-    model: Model = None,
-    radii: Annotated[str, typer.Option("--radii", help=f"ℓ₂ radii of the certified accuracy: {LEVELS}.")] = "0",
-    objective: Annotated[
-        str, typer.Option("--objective", help="As in train; with gaussian, α = 0 is clean.")
-    ] = "gaussian",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Parameter of the objective, name=value (repeatable).")
-    ] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="A model for each α and seed: 0,1,2.")] = "0",
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training set.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Images a training step.")] = None,
-    optimiser: Optimiser = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its largest value.")] = None,
-    weight_decay: Annotated[float | None, typer.Option("--weight-decay", help="Of the weights.")] = None,
-    schedule: Schedule = None,
-    step_epochs: StepEpochs = None,
-    step_factor: StepFactor = None,
-    train_precision: Annotated[
-        str | None, typer.Option("--train-precision", help="Of the training: float32, bfloat16 or float16.")
-    ] = None,
-    n: Annotated[int, typer.Option("--n", help="Votes for an image at each β.")] = 100,
-    n0: Annotated[int, typer.Option("--n0", help="Votes besides, that pick the class to certify.")] = 20,
-    failure_prob: Annotated[
-        float, typer.Option("--failure-prob", help="Probability that a certificate is wrong, at most.")
-    ] = 1e-3,
-    images: Annotated[int, typer.Option("--images", help="Test images, about: every k-th.")] = 1000,
+    images: Annotated[
+        int,
+        typer.Option("--images", help="Approximate number of test images, evenly spaced.", rich_help_panel=DATA),
+    ] = 1000,
     validation: Annotated[
         int | None,
         typer.Option(
             "--validation",
-            help="Last images of the training set, held out to choose α on.",
+            help="Number of images held out from the end of the training set, on which the best α is chosen.",
             show_default="1000, or a fifth of a small training set",
+            rich_help_panel=DATA,
         ),
     ] = None,
-    init_from_clean: Annotated[
-        bool, typer.Option("--init-from-clean", help="Start every model from the clean one of its seed.")
-    ] = False,
-    precision: Annotated[
-        str, typer.Option("--precision", help="Of the voting: float32, bfloat16 or float16; another classifier each.")
-    ] = "float32",
-    vote_batch: Annotated[int | None, typer.Option("--vote-batch", help="Noisy images classified at a time.")] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option("--reference", help="CSV with train_sigma, smooth_sigma, risk, to lay over the picture."),
-    ] = None,
-    reference_name: Annotated[str, typer.Option("--reference-name", help="What to call it.")] = "Pal & Sulam 2023",
-    device: Device = "cpu",
     root: Root = None,
-    shard: Annotated[str | None, typer.Option("--shard", help="i/k: the i-th of k parts of the models.")] = None,
+    model: Model = None,
+    objective: Annotated[
+        str, choice("--objective", "Training objective; gaussian at α = 0 is clean", OBJECTIVES, TRAINING)
+    ] = "gaussian",
+    set_: Annotated[list[str] | None, settings(OBJECTIVES, TRAINING)] = None,
+    seeds: Annotated[
+        str,
+        typer.Option("--seeds", help="Seeds, as 0,1,2: each trains a model at every α.", rich_help_panel=TRAINING),
+    ] = "0",
+    init_from_clean: Annotated[
+        bool,
+        typer.Option(
+            "--init-from-clean",
+            help="Start every model from the clean model of the same seed.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    radii: Annotated[
+        str,
+        typer.Option("--radii", help=f"ℓ₂ radii of the certified accuracy: {LEVELS}.", rich_help_panel=VOTES),
+    ] = "0",
+    n: Annotated[int, typer.Option("--n", help="Votes for each image at each β.", rich_help_panel=VOTES)] = 100,
+    n0: Annotated[
+        int, typer.Option("--n0", help="Extra votes, used only to select the class.", rich_help_panel=VOTES)
+    ] = 20,
+    failure_prob: FailureProb = 1e-3,
+    vote_precision: Precision = "float32",
+    vote_batch: Annotated[
+        int | None,
+        typer.Option(
+            "--vote-batch",
+            help="Noisy images per forward pass.",
+            show_default="by the number of votes",
+            rich_help_panel=EXECUTION,
+        ),
+    ] = None,
+    device: Device = "cpu",
     jobs: Annotated[
         int,
         typer.Option(
             "--jobs",
-            help="Worker processes, a model at a time on one thread each; -1 for one a core. With --device cuda they "
-            "share the device. With --shard they do that part.",
+            help="Worker processes, each with one model and one thread at a time; -1 for one per core. With --device "
+            "cuda they share the device. With --shard they do that part.",
+            rich_help_panel=EXECUTION,
         ),
     ] = 1,
     dask: Annotated[
         str | None,
         typer.Option(
             "--dask",
-            help="Run on the Dask scheduler at this address, a model at a time in each worker, on its own --device. "
-            "The workers must share --out.",
+            help="Run on the Dask scheduler at this address; each worker has one model at a time, on its own "
+            "--device. All workers need access to --out.",
+            rich_help_panel=EXECUTION,
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the models and votes that are there.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="i/k: only the i-th of k parts of the models, from 0.", rich_help_panel=EXECUTION),
+    ] = None,
+    resume: Resume = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            help="CSV file with train_sigma, smooth_sigma and risk, drawn into the picture.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    reference_name: Annotated[
+        str, typer.Option("--reference-name", help="Its name in the legend.", rich_help_panel=OUTPUT)
+    ] = "Pal & Sulam 2023",
+    **recipe: Any,
 ) -> None:
-    """Train a model for every α, smooth each at every β; risk, certified accuracy, the best α and what it gains."""
-    from noiseaug.cli.parsing import need_step_schedule, need_torch, parameters, warn_of_precision
-
+    """Train a model at every α and smooth each at every β: risk, certified accuracy, the best α and its gain."""
     need_torch()
-    need_step_schedule(schedule, step_epochs, step_factor)
+    training = given(recipe)
     from noiseaug.vision.grid import GridSpec, run_grid
     from noiseaug.vision.training.allocator import keep_pages
 
-    asked = {
-        "epochs": epochs,
-        "batch": batch,
-        "optimiser": optimiser,
-        "learning_rate": learning_rate,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "step_epochs": step_epochs,
-        "step_factor": step_factor,
-        "precision": train_precision,
-    }
     spec = GridSpec(
         data,
         train_sigma=levels("--train-sigma", train_sigma),
@@ -120,8 +154,8 @@ def grid(
         radii=levels("--radii", radii),
         arch=model,
         objective=objective,
-        parameters=parameters(settings),
-        training={name: value for name, value in asked.items() if value is not None},
+        parameters=parameters(set_),
+        training=training,
         seeds=_seeds(seeds),
         n=n,
         n0=n0,
@@ -129,9 +163,9 @@ def grid(
         images=images,
         validation=validation,
         init_from_clean=init_from_clean,
-        precision=precision,
+        precision=vote_precision,
     )
-    for each in dict.fromkeys((train_precision or "float32", precision)):
+    for each in dict.fromkeys((training.get("precision", "float32"), vote_precision)):
         warn_of_precision(each, device)
     keep_pages()
     run_grid(

@@ -1,4 +1,4 @@
-"""What the commands of this part read from their options."""
+"""What commands make of the text of their options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables.levels import plain_value
 
-__all__ = ["need_step_schedule", "need_torch", "parameters", "warn_of_precision"]
+__all__ = ["given", "need_torch", "parameters", "warn_of_precision"]
 
 
 def need_torch() -> None:
@@ -25,10 +25,16 @@ def need_torch() -> None:
         raise InvalidInputError(f"{' and '.join(missing)} not installed; pip install 'noiseaug[vision]'")
 
 
-def need_step_schedule(schedule: str | None, step_epochs: int | None, step_factor: float | None) -> None:
-    """Raises InvalidInputError where a step is described that the schedule does not have."""
-    if schedule != "step" and (step_epochs is not None or step_factor is not None):
+def given(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The options of a recipe that were given.
+
+    Raises:
+        InvalidInputError: for an option of a schedule that is not chosen.
+    """
+    changes = {name: value for name, value in recipe.items() if value is not None}
+    if changes.get("schedule") != "step" and ("step_epochs" in changes or "step_factor" in changes):
         raise InvalidInputError("--step-epochs and --step-factor belong to --schedule step")
+    return changes
 
 
 def parameters(settings: Sequence[str] | None) -> dict[str, Any]:

@@ -18,7 +18,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(synthetic_app, name="synthetic")

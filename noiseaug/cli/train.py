@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseaug.cli.options import Data, Device, Model, Normalisation, Optimiser, Root, Schedule, StepEpochs, StepFactor
-from noiseaug.cli.parsing import need_step_schedule, need_torch, parameters, warn_of_precision
+from noiseaug.cli.options import (
+    DATA,
+    EXECUTION,
+    MODEL,
+    OUTPUT,
+    TRAINING,
+    VOTES,
+    Data,
+    Device,
+    FailureProb,
+    Model,
+    Normalisation,
+    Precision,
+    Resume,
+    Root,
+    SmoothSigma,
+    choice,
+    recipe_options,
+    settings,
+)
+from noiseaug.cli.parsing import given, need_torch, parameters, warn_of_precision
 from noiseaug.errors import InvalidInputError
+from noiseaug.vision.attacks.registry import ATTACKS
+from noiseaug.vision.objectives.registry import OBJECTIVES
 
 if TYPE_CHECKING:
     from noiseaug.data import Inventory
     from noiseaug.vision.training import Job
 
 __all__ = ["register"]
-
-Resume = Annotated[bool, typer.Option("--resume", help="Take up an interrupted run, or keep a finished one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,68 +46,85 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@recipe_options()
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Directory of the run.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory of the run.", rich_help_panel=OUTPUT)],
     data: Data = "digits",
-    model: Model = None,
-    objective: Annotated[
-        str,
-        typer.Option("--objective", help="clean, gaussian, smoothadv, adre, adreadv, stability, macer or consistency."),
-    ] = "gaussian",
-    train_sigma: Annotated[
-        float | None, typer.Option("--train-sigma", help="Training noise α, in input units; 0 for clean.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Parameter of the objective, name=value (repeatable); a wrong name lists them."),
-    ] = None,
-    epochs: Annotated[
-        int | None,
+    validation: Annotated[
+        int,
         typer.Option(
-            "--epochs", help="Passes over the training set; 10 for grey images, 30 for colour, 100 for digits."
+            "--validation", help="Number of images held out from the end of the training set.", rich_help_panel=DATA
         ),
-    ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Images a step; 64 to 256 by default.")] = None,
-    optimiser: Optimiser = None,
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Its largest value; by optimiser and data by default.")
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option("--weight-decay", help="Of the weights; 5e-4 by default.")
-    ] = None,
-    momentum: Annotated[float | None, typer.Option("--momentum", help="Of sgd; 0.9 by default.")] = None,
-    schedule: Schedule = None,
-    step_epochs: StepEpochs = None,
-    step_factor: StepFactor = None,
-    clip: Annotated[float | None, typer.Option("--clip", help="Largest norm of the gradient; 0 for no limit.")] = None,
-    ema: Annotated[float | None, typer.Option("--ema", help="Decay of a moving average of the weights.")] = None,
-    crop: Annotated[int | None, typer.Option("--crop", help="Pixels of random shifts; 0 for none.")] = None,
-    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Random mirroring.")] = None,
-    precision: Annotated[str | None, typer.Option("--precision", help="float32, bfloat16 or float16.")] = None,
-    compiled: Annotated[bool | None, typer.Option("--compile", help="Run through torch.compile.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights, order, augmentation and noise.")] = 0,
-    validation: Annotated[int, typer.Option("--validation", help="Hold out the last images of the training set.")] = 0,
-    init_from: Annotated[
-        Path | None, typer.Option("--init-from", help="Start from this run or checkpoint (pre-training).")
-    ] = None,
-    fresh_head: Annotated[
-        bool, typer.Option("--fresh-head", help="With --init-from: replace the last layer in any case.")
-    ] = False,
+    ] = 0,
     labelled: Annotated[
         int | None,
-        typer.Option("--labelled", help="So many images keep their labels; without --teacher: train on them alone."),
+        typer.Option(
+            "--labelled",
+            help="Keep the labels of this many images only; --teacher labels the others, else they are left out.",
+            show_default="all",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    unlabelled: Annotated[str | None, typer.Option("--unlabelled", help="More images, as --data; no labels.")] = None,
-    teacher: Annotated[Path | None, typer.Option("--teacher", help="Run or checkpoint that labels the others.")] = None,
-    pseudo_weight: Annotated[float, typer.Option("--pseudo-weight", help="Loss weight of images it labelled.")] = 1.0,
-    device: Device = "cpu",
+    unlabelled: Annotated[
+        str | None,
+        typer.Option("--unlabelled", help="More images, as --data; their labels are ignored.", rich_help_panel=DATA),
+    ] = None,
     root: Root = None,
+    model: Model = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-from",
+            help="Start from the weights of this run or checkpoint (pre-training).",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    fresh_head: Annotated[
+        bool,
+        typer.Option(
+            "--fresh-head", help="With --init-from: replace the last layer even if it fits.", rich_help_panel=MODEL
+        ),
+    ] = False,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher", help="Run or checkpoint that labels the images without labels.", rich_help_panel=MODEL
+        ),
+    ] = None,
+    train_sigma: Annotated[
+        float | None,
+        typer.Option(
+            "--train-sigma",
+            help="Training noise α, in input units; needed by every objective but clean.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    objective: Annotated[str, choice("--objective", "Training objective", OBJECTIVES, TRAINING)] = "gaussian",
+    set_: Annotated[list[str] | None, settings(OBJECTIVES, TRAINING)] = None,
+    pseudo_weight: Annotated[
+        float,
+        typer.Option(
+            "--pseudo-weight",
+            help="Weight in the loss of an image that the teacher labelled.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 1.0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", help="Seed of weights, order of images, augmentation and noise.", rich_help_panel=TRAINING
+        ),
+    ] = 0,
+    device: Device = "cpu",
     resume: Resume = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write files for TensorBoard.", rich_help_panel=OUTPUT)
+    ] = False,
+    **recipe: Any,
 ) -> None:
-    """Train a base classifier, with or without noise, into a directory.
+    """Train a base classifier, with or without noise.
 
-    Under torchrun its processes share each batch.
+    Processes started by torchrun share each batch.
     """
     need_torch()
     from noiseaug.data import load_images
@@ -102,37 +138,17 @@ def train(
             if objective != "clean":
                 raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
             train_sigma = 0.0
-        # what needs no data is looked at before it
-        need_step_schedule(schedule, step_epochs, step_factor)
-        loss = make_objective(objective, train_sigma, **parameters(settings))
+        # errors that need no data are reported before the data are loaded
+        changes = given(recipe)
+        loss = make_objective(objective, train_sigma, **parameters(set_))
         with team.one_first():
             images = load_images(data, "train", root=root)
             others = None if unlabelled is None else load_images(unlabelled, "train", root=root)
-        recipe = default_recipe(
-            model or default_arch(images.shape),
-            images.shape,
-            loss,
-            epochs=epochs,
-            batch=batch,
-            optimiser=optimiser,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            schedule=schedule,
-            step_epochs=step_epochs,
-            step_factor=step_factor,
-            clip=clip,
-            ema=ema,
-            crop=crop,
-            flip=flip,
-            precision=precision,
-            compiled=compiled,
-            seed=seed,
-        )
-        job = Job(recipe, images, validation, labelled, others, teacher, pseudo_weight, init_from, fresh_head)
+        settled = default_recipe(model or default_arch(images.shape), images.shape, loss, **changes, seed=seed)
+        job = Job(settled, images, validation, labelled, others, teacher, pseudo_weight, init_from, fresh_head)
         if team.leads:
             _announce(job, team.count)
-            warn_of_precision(recipe.precision, team.device)
+            warn_of_precision(settled.precision, team.device)
         keep_pages()
         with team.one_first():
             test = load_images(data, "test", root=root)
@@ -147,8 +163,7 @@ def train(
             workers=team,
         )
         if team.leads:
-            told = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items()]
-            print(f"{out}: " + ", ".join(told))
+            print(f"{out}: " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items()))
 
 
 def _announce(job: Job, processes: int) -> None:
@@ -171,30 +186,63 @@ def _announce(job: Job, processes: int) -> None:
 
 def attack(
     model: Annotated[Path, typer.Argument(help="Directory of a training run, or a checkpoint.")],
-    smooth_sigma: Annotated[float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.")],
-    data: Annotated[str | None, typer.Option("--data", help="As in train; by default what the model learned.")] = None,
-    method: Annotated[str, typer.Option("--attack", help="pgd or ddn.")] = "pgd",
-    radius: Annotated[list[float] | None, typer.Option("--radius", help="ℓ₂ radius ε (repeatable).")] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Steps of the attack.")] = 20,
-    samples: Annotated[int, typer.Option("--samples", help="Noise draws that the attack sees.")] = 128,
-    restarts: Annotated[int, typer.Option("--restarts", help="Random starts.")] = 1,
-    n: Annotated[int, typer.Option("--n", help="Votes for a prediction.")] = 1000,
-    failure_prob: Annotated[float, typer.Option("--failure-prob", help="Of a prediction.")] = 1e-3,
-    log: Annotated[
-        Path | None, typer.Option("--log", help="Log of noiseaug certify: an attack inside its radii is a violation.")
+    smooth_sigma: SmoothSigma,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="Data set, as in train.",
+            show_default="what the model was trained on",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     every: Annotated[
-        int | None, typer.Option("--every", help="Attack every k-th input; by default those of the log, or some 100.")
+        int | None,
+        typer.Option(
+            "--every",
+            help="Attack every k-th input.",
+            show_default="the inputs of --log, else about 100",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the attack's noise and of the votes.")] = 0,
-    batch: Annotated[int | None, typer.Option("--batch", help="Noisy copies at a time.")] = None,
-    device: Device = "cpu",
-    precision: Annotated[
-        str, typer.Option("--precision", help="Of the voting: float32, bfloat16 or float16.")
-    ] = "float32",
-    normalisation: Normalisation = None,
     root: Root = None,
-    out: Annotated[Path | None, typer.Option("--out", help="CSV file with a row an input and radius.")] = None,
+    normalisation: Normalisation = None,
+    method: Annotated[str, choice("--attack", "Attack", ATTACKS, "Attack")] = "pgd",
+    radius: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--radius", help="ℓ₂ radius ε; repeatable.", show_default="0.25 and 0.5", rich_help_panel="Attack"
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of the attack.", rich_help_panel="Attack")] = 20,
+    samples: Annotated[
+        int, typer.Option("--samples", help="Noise vectors that the attack averages over.", rich_help_panel="Attack")
+    ] = 128,
+    restarts: Annotated[
+        int, typer.Option("--restarts", help="Attacks from different starting points.", rich_help_panel="Attack")
+    ] = 1,
+    n: Annotated[int, typer.Option("--n", help="Votes for a prediction.", rich_help_panel=VOTES)] = 1000,
+    failure_prob: FailureProb = 1e-3,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the attack's noise and of the votes.", rich_help_panel=VOTES)
+    ] = 0,
+    precision: Precision = "float32",
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Noisy copies per forward pass.", rich_help_panel=EXECUTION)
+    ] = None,
+    device: Device = "cpu",
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            help="Log of noiseaug certify: an attack that succeeds within a certified radius is reported.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="CSV file with a row for each input and radius.", rich_help_panel=OUTPUT),
+    ] = None,
 ) -> None:
     """Attack a smoothed classifier: accuracy under attack beside certified accuracy."""
     need_torch()
@@ -230,10 +278,12 @@ def attack(
 
 
 def data(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets to fetch and check; none: list them.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Data sets to download and check.", show_default="list them all")
+    ] = None,
     root: Root = None,
 ) -> None:
-    """List the data sets, or fetch some and check every file."""
+    """List the data sets, or download some and check every file."""
     from noiseaug import data as sets
 
     if not names:

@@ -116,8 +116,8 @@ def _is_fixed(description: Mapping[str, Any], votes: np.ndarray) -> bool:
     """Whether the number of votes was fixed beforehand."""
     rule = description.get("certificate")
     name = rule.get("name") if isinstance(rule, dict) else rule
-    known = CERTIFICATES.get(str(name))
-    return known is not None and not known.adaptive and bool((votes == description.get("n")).all())
+    adaptive = name not in CERTIFICATES or CERTIFICATES.load(name).adaptive
+    return not adaptive and bool((votes == description.get("n")).all())
 
 
 def _sequence_lower(wins: np.ndarray, votes: np.ndarray, failure_prob: float) -> FloatArray:

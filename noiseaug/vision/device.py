@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from noiseaug.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["PRECISIONS", "Share", "as_device", "emulated"]
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PRECISIONS = ("float32", "bfloat16", "float16")
+"""Types of torch, by name, in which networks may run."""
 # by what torch calls them: instructions for products in a precision, any of which will do
 _INSTRUCTIONS = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
 
@@ -21,6 +24,8 @@ def as_device(name: str) -> torch.device:
     Raises:
         InvalidInputError: where torch has no such device here.
     """
+    import torch  # here, because command lines read help texts from what imports this module
+
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError):
@@ -65,6 +70,8 @@ def emulated(precision: str, device: str) -> str | None:
         precision: ``float32``, ``bfloat16`` …
         device: as torch names it; only the processor is looked at, and only where torch tells what it can do.
     """
+    import torch
+
     wanted = _INSTRUCTIONS.get(precision)
     known = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.11
     if wanted is None or known is None or not device.startswith("cpu"):

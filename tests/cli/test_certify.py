@@ -147,7 +147,9 @@ def test_discrete_noise_on_bytes(tmp_path):
 
 BAD = [
     (["certify", *SMALL, "--out", "x", "--certificate", "luck"], "certificate"),
-    (["certify", *SMALL, "--out", "x", "--certificate", "confidence-sequence"], "--radius"),
+    (["certify", *SMALL, "--out", "x", "--certificate", "confidence-sequence"], "needs radius"),
+    (["certify", *SMALL, "--out", "x", "--certificate", "full-radius", "--set", "tolerance=-1"], "tolerance"),
+    (["certify", *SMALL, "--out", "x", "--certificate", "full-radius", "--set", "patience=1"], "tolerance (0.05)"),
     (["certify", *SMALL, "--out", "x", "--certificate", "multi-look"], "radii"),
     (["certify", *SMALL, "--out", "x", "--radius", 0.5], "--radius"),
     (["certify", *SMALL, "--out", "x", "--shard", "3/3"], "shard"),

@@ -196,8 +196,8 @@ def test_the_attacked_point_is_in_ball_and_box(attack, dtype):
 
 def test_radius_0_costs_nothing():
     model, x = Camera(HalfSpace()), at_distance(0.1)
-    for kind in ATTACKS.values():
-        assert torch.equal(kind(0.0).perturb(model, x, torch.tensor([1]), None), x)
+    for entry in ATTACKS.values():
+        assert torch.equal(entry.load()(0.0).perturb(model, x, torch.tensor([1]), None), x)
     assert not model.batches
 
 

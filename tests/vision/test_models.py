@@ -194,9 +194,9 @@ def test_released_initialisation():
 def test_default_architectures():
     assert [default_arch(shape) for shape in SHAPES.values()] == ["lenet", "resnet", "mlp", "resnet"]
     assert default_arch([1, 28, 28]) == "lenet"
-    for builder in ARCHITECTURES.values():
-        assert 10 < len(builder.description) < 100
-        assert "\n" not in builder.description
+    for entry in ARCHITECTURES.values():
+        assert 10 < len(entry.line) < 100
+        assert "\n" not in entry.line
 
 
 # --- normalisation

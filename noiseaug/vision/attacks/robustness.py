@@ -23,7 +23,8 @@ from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN
 from noiseaug.runs.progress import progress_bar
-from noiseaug.vision.attacks.soft import ATTACKS, DDN, PGD, draw_noise, frozen, log_odds, soft_log_prob
+from noiseaug.vision.attacks.registry import ATTACKS
+from noiseaug.vision.attacks.soft import DDN, PGD, draw_noise, frozen, log_odds, soft_log_prob
 from noiseaug.votes import Counter, Noise
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def _assault(
     n: int,
     failure_prob: float,
 ) -> _Assault:
-    kind = ATTACKS[validation.choice("attack", attack, tuple(ATTACKS))]
+    kind = ATTACKS.load(attack)
     if counter.noise.name != "gaussian":
         raise InvalidInputError(f"the votes are under {counter.noise.name} noise; attacks take gaussian noise alone")
     levels = sorted({validation.positive("radius", radius) for radius in radii})

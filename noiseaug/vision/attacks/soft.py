@@ -26,7 +26,6 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.vision.device import Share
 
 __all__ = [
-    "ATTACKS",
     "DDN",
     "PGD",
     "draw_noise",
@@ -251,9 +250,6 @@ class DDN:
                 norm = torch.minimum(norm, farthest)
                 delta = _in_box(x, delta * _per_image(norm / _above_zero(_norms(delta)), x))
         return _rounded(x, best, self.radius)
-
-
-ATTACKS: dict[str, type[PGD] | type[DDN]] = {"pgd": PGD, "ddn": DDN}
 
 
 def _ascent(model: nn.Module, point: Tensor, y: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:

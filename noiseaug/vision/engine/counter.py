@@ -213,7 +213,7 @@ class TorchCounter:
                 shape=shape,
                 num_classes=self.num_classes,
                 device=self.device,
-                dtype=PRECISIONS.get(self.base.precision, torch.float32),
+                dtype=torch.float32 if self.base.precision == _TF32 else getattr(torch, self.base.precision),
                 batch=self.batch,
             )
             self._networks[shape] = replace(network, tf32=self.base.precision == _TF32)

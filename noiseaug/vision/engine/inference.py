@@ -92,7 +92,7 @@ def prepare(
         shape: of one input.
         num_classes: number of classes.
         device: where to run.
-        dtype: precision of weights and of what passes between layers; one of PRECISIONS' values.
+        dtype: precision of weights and of what passes between layers; that of one of PRECISIONS.
         batch: number of inputs that it will get at once; by default what suits the network.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from noiseaug.certification import certify
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import Outcome, RunLog
-from noiseaug.vision.device import PRECISIONS, as_device
+from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase
 from noiseaug.vision.engine.inference import prepare
 from noiseaug.vision.grid.plan import GridPlan
@@ -126,7 +126,7 @@ def _unsmoothed(
             shape=base.shape,
             num_classes=count,
             device=as_device(base.device),
-            dtype=PRECISIONS[base.precision],
+            dtype=getattr(torch, base.precision),
         )
         for begin in range(0, len(left), _CLEAN_BATCH):
             some = left[begin : begin + _CLEAN_BATCH]

@@ -1,15 +1,13 @@
 from .build import (
-    ARCHITECTURES,
     CIFAR10_MEAN,
     CIFAR10_STD,
-    Builder,
     Classifier,
-    Shape,
     build_model,
     default_arch,
     replace_last_layer,
 )
 from .checkpoints import FILE_NAME, checkpoint_file, load_checkpoint, read_metadata, save_checkpoint, weights_digest
+from .registry import ARCHITECTURES, Shape
 from .resnets import CifarResNet, SmallResNet
 
 __all__ = [
@@ -17,7 +15,6 @@ __all__ = [
     "CIFAR10_MEAN",
     "CIFAR10_STD",
     "FILE_NAME",
-    "Builder",
     "CifarResNet",
     "Classifier",
     "Shape",

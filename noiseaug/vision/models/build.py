@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,22 +19,16 @@ from torch import nn
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.vision.models.resnets import CifarResNet, SmallResNet
+from noiseaug.vision.models.registry import ARCHITECTURES, Shape
 
 __all__ = [
-    "ARCHITECTURES",
     "CIFAR10_MEAN",
     "CIFAR10_STD",
-    "Builder",
     "Classifier",
-    "Shape",
     "build_model",
     "default_arch",
     "replace_last_layer",
 ]
-
-Shape = tuple[int, int, int]
-"""Channels, height, width of an image."""
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """Of each channel, as rounded by Cohen et al. 2019 and most papers since."""
@@ -90,85 +83,6 @@ class Classifier(nn.Module):
 
     def extra_repr(self) -> str:
         return f"arch={self.arch!r}, shape={self.shape}, num_classes={self.num_classes}"
-
-
-@dataclass(frozen=True)
-class Builder:
-    """An architecture: called with a shape and a number of classes, it makes a fresh network.
-
-    Attributes:
-        description: one line for help texts.
-        make: from (shape, num_classes) to a network on normalised images of that shape.
-    """
-
-    description: str
-    make: Callable[[Shape, int], nn.Module]
-
-    def __call__(self, shape: Shape, num_classes: int) -> nn.Module:
-        return self.make(shape, num_classes)
-
-
-def _linear(shape: Shape, num_classes: int) -> nn.Module:
-    return _with_head(nn.Sequential(nn.Flatten()), shape, num_classes)
-
-
-def _mlp(shape: Shape, num_classes: int) -> nn.Module:
-    return _with_head(nn.Sequential(nn.Flatten()), shape, 256, 256, num_classes)
-
-
-def _cnn(shape: Shape, num_classes: int) -> nn.Module:
-    features = nn.Sequential(
-        nn.Conv2d(shape[0], 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
-    )
-    return _with_head(features, shape, 128, num_classes)
-
-
-def _lenet(shape: Shape, num_classes: int) -> nn.Module:
-    side = min(shape[1:])
-    # LeNet-5 reads 32×32: smaller images get a border, and very small ones a second one
-    first, second = 0 if side >= 32 else 2, 0 if side >= 12 else 2
-    features = nn.Sequential(
-        *(nn.Conv2d(shape[0], 6, 5, padding=first), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(6, 16, 5, padding=second), nn.ReLU(), nn.MaxPool2d(2)),
-        nn.Flatten(),
-    )
-    return _with_head(features, shape, 120, 84, num_classes)
-
-
-def _with_head(features: nn.Sequential, shape: Shape, *widths: int) -> nn.Sequential:
-    """Fully connected layers behind features of images, with ReLU between them."""
-    with torch.no_grad():
-        inside = features(torch.zeros(1, *shape)).shape[1]
-    layers: list[nn.Module] = []
-    for outside in widths:
-        layers += [nn.Linear(inside, outside), nn.ReLU()]
-        inside = outside
-    return features.extend(layers[:-1])
-
-
-ARCHITECTURES: dict[str, Builder] = {
-    "linear": Builder("logistic regression on the pixels", _linear),
-    "mlp": Builder("two hidden layers of 256, for very small images", _mlp),
-    "cnn": Builder("MNIST network of Pal & Sulam 2023: conv 32, conv 64, max-pool, fc 128", _cnn),
-    "lenet": Builder("LeNet-5 with ReLU and max-pooling, as MACER and Consistency use it on MNIST", _lenet),
-    "resnet": Builder(
-        "wide residual network of nine layers; trains in few epochs",
-        lambda shape, num_classes: SmallResNet(shape, num_classes, width=64 if shape[0] > 1 else 32),
-    ),
-    "resnet-narrow": Builder(
-        "the same with a quarter of the channels or, for grey images, half; for training on a CPU",
-        lambda shape, num_classes: SmallResNet(shape, num_classes, width=16),
-    ),
-    "resnet20": Builder(
-        "ResNet-20 for CIFAR as in Cohen et al. 2019",
-        lambda shape, num_classes: CifarResNet(20, shape, num_classes),
-    ),
-    "resnet110": Builder(
-        "ResNet-110 for CIFAR as in Cohen et al. 2019 and most later papers; slow",
-        lambda shape, num_classes: CifarResNet(110, shape, num_classes),
-    ),
-}
-"""The architectures by name."""
 
 
 def build_model(
@@ -295,7 +209,7 @@ def _misfit(arch: str, shape: Shape, error: Exception) -> InvalidInputError:
 
 def _builder(arch: str) -> Callable[[Shape, int], Any]:
     if arch in ARCHITECTURES:
-        return ARCHITECTURES[arch]
+        return ARCHITECTURES.load(arch)
     otherwise = (
         f"architecture is {arch!r}; expected {', '.join(ARCHITECTURES)} or a function of your own, module:attribute"
     )

@@ -7,7 +7,9 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["CifarResNet", "SmallResNet"]
+from noiseaug.vision.models.registry import Shape
+
+__all__ = ["CifarResNet", "SmallResNet", "resnet", "resnet20", "resnet110", "resnet_narrow"]
 
 
 class CifarResNet(nn.Module):
@@ -23,7 +25,7 @@ class CifarResNet(nn.Module):
         num_classes: number of logits.
     """
 
-    def __init__(self, depth: int, shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, depth: int, shape: Shape, num_classes: int) -> None:
         super().__init__()
         channels, height, width = shape
         blocks = (depth - 2) // 6
@@ -90,7 +92,7 @@ class SmallResNet(nn.Module):
         width: channels of the first convolution; 64 gives 6.6 million parameters, 32 a quarter of that.
     """
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int, width: int) -> None:
+    def __init__(self, shape: Shape, num_classes: int, width: int) -> None:
         super().__init__()
         self.stem = _convolution(shape[0], width)
         self.stage1 = nn.Sequential(_convolution(width, 2 * width), _halving(), _Residual(2 * width))
@@ -128,3 +130,23 @@ def _convolution(inside: int, outside: int) -> nn.Sequential:
 
 def _halving() -> nn.MaxPool2d:
     return nn.MaxPool2d(2, ceil_mode=True)  # so that an image of one pixel stays one
+
+
+def resnet(shape: Shape, num_classes: int) -> SmallResNet:
+    """The small network with 64 channels for colour images, 32 for grey ones."""
+    return SmallResNet(shape, num_classes, width=64 if shape[0] > 1 else 32)
+
+
+def resnet_narrow(shape: Shape, num_classes: int) -> SmallResNet:
+    """The small network with 16 channels."""
+    return SmallResNet(shape, num_classes, width=16)
+
+
+def resnet20(shape: Shape, num_classes: int) -> CifarResNet:
+    """ResNet-20 for CIFAR."""
+    return CifarResNet(20, shape, num_classes)
+
+
+def resnet110(shape: Shape, num_classes: int) -> CifarResNet:
+    """ResNet-110 for CIFAR."""
+    return CifarResNet(110, shape, num_classes)

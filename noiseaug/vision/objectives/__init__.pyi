@@ -1,5 +1,6 @@
+from .objective import Objective
 from .penalties import Adre, Consistency, Macer, Penalty, Stability, cross_entropy
-from .registry import OBJECTIVES, Objective, ObjectiveKind, Parameter, describe, make_objective
+from .registry import OBJECTIVES, describe, make_objective
 
 __all__ = [
     "OBJECTIVES",
@@ -7,8 +8,6 @@ __all__ = [
     "Consistency",
     "Macer",
     "Objective",
-    "ObjectiveKind",
-    "Parameter",
     "Penalty",
     "Stability",
     "cross_entropy",

@@ -2,7 +2,8 @@ from .batches import TrainingSet, augmented, epoch_batches, key_of, keyed_genera
 from .budget import TimeBudget
 from .distributed import Workers, workers
 from .job import Job, run_job
-from .recipe import OPTIMISERS, SCHEDULES, Recipe, default_recipe
+from .recipe import Recipe, default_recipe
+from .registry import OPTIMISERS, SCHEDULES
 from .trainer import Sums, Trainer, accuracy, out_of_memory
 
 __all__ = [

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision.device import PRECISIONS
-from noiseaug.vision.objectives import Objective, describe
+from noiseaug.vision.objectives import describe
+from noiseaug.vision.training.registry import OPTIMISERS, SCHEDULES
 
-__all__ = ["OPTIMISERS", "SCHEDULES", "Recipe", "default_recipe"]
+if TYPE_CHECKING:
+    from noiseaug.vision.objectives import Objective
 
-OPTIMISERS = ("sgd", "adam", "adadelta")
-_RATES = {"adam": 2e-3, "adadelta": 1.0}  # learning rates by default
-_RISE = 0.2  # share of a one-cycle schedule in which the learning rate grows
+__all__ = ["DEFAULTS", "Recipe", "default_recipe"]
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "below 16×16 pixels": {"epochs": 100, "batch": 64, "learning_rate": 0.05},  # the bundled digits: 899 images
+    "for grey images": {"epochs": 10, "batch": 128, "learning_rate": 0.05},
+    "for colour images": {"epochs": 30, "batch": 256, "learning_rate": 0.2, "crop": 4, "flip": True},
+}
+"""Fields of a recipe that depend on the images, by the kind of image."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained. Equal recipes, data and starting weights give equal models, bit for bit on one CPU.
 
+    The lines on the attributes are also the help texts of the command line.
+
     Attributes:
         arch: name of the architecture, or ``module:attribute``.
         objective: the loss, with the training noise α in it.
         epochs: passes over the training set.
-        batch: images a step; the objective may make several noisy copies of each.
-        optimiser: ``sgd`` (Nesterov), ``adam`` (decoupled weight decay) or ``adadelta``.
-        learning_rate: its largest value.
-        momentum: of ``sgd``.
-        weight_decay: of weights with two axes or more; biases and batch-norm have none.
-        schedule: ``one-cycle`` (up over the first fifth, then linearly to 0), ``step``, or ``constant``.
+        batch: images in a training step; the objective may make several noisy copies of each.
+        optimiser: optimiser.
+        learning_rate: peak learning rate.
+        momentum: momentum of ``sgd``.
+        weight_decay: weight decay of weights with two axes or more; biases and batch norm have none.
+        schedule: course of the learning rate over training.
         step_epochs: epochs between two steps of the ``step`` schedule.
-        step_factor: what a step multiplies the learning rate by.
-        clip: largest norm of the gradient, to which longer ones are cut; 0: no limit.
-        ema: decay a step of the exponential moving average of the weights that is kept as the model; 0: none.
-        crop: pixels by which training images are shifted at random, both ways; 0: none.
-        flip: whether training images are mirrored at random.
-        precision: ``float32``, or ``bfloat16``/``float16`` for mixed precision.
-        compiled: whether the network runs through ``torch.compile``.
-        seed: non-negative integer; of the first weights, the order of images, augmentation and noise.
+        step_factor: factor by which the ``step`` schedule changes the learning rate.
+        clip: largest norm of the gradient; longer ones are cut to it, 0 for no limit.
+        ema: decay per step of a moving average of the weights, which becomes the model; 0 for none.
+        crop: pixels by which training images are shifted at random; 0 for none.
+        flip: mirror training images at random.
+        precision: floating-point type of training; the 16-bit ones mean mixed precision.
+        compiled: train through ``torch.compile``.
+        seed: seed of the first weights, the order of images, augmentation and noise.
 
     Raises:
         InvalidInputError: for values out of range.
@@ -78,38 +85,17 @@ class Recipe:
         for name in ("momentum", "ema"):
             if getattr(self, name) >= 1:
                 raise InvalidInputError(f"{name} is {getattr(self, name):g}; expected a number in [0, 1)")
-        validation.choice("optimiser", self.optimiser, OPTIMISERS)
-        validation.choice("schedule", self.schedule, tuple(SCHEDULES))
-        validation.choice("precision", self.precision, tuple(PRECISIONS))
+        OPTIMISERS.entry(self.optimiser)
+        SCHEDULES.entry(self.schedule)
+        validation.choice("precision", self.precision, PRECISIONS)
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a time in epochs, which need not be whole."""
-        return self.learning_rate * SCHEDULES[self.schedule](self, epoch)
+        return self.learning_rate * SCHEDULES.load(self.schedule)(self, epoch)
 
     def description(self) -> dict[str, Any]:
         """All of it as plain values."""
         return {**asdict(self), "objective": describe(self.objective)}
-
-
-def _one_cycle(recipe: Recipe, epoch: float) -> float:
-    share = epoch / recipe.epochs
-    return max(share / _RISE, 0.01) if share < _RISE else (1 - share) / (1 - _RISE)
-
-
-def _step(recipe: Recipe, epoch: float) -> float:
-    return recipe.step_factor ** math.floor(epoch / recipe.step_epochs)
-
-
-def _constant(recipe: Recipe, epoch: float) -> float:
-    return 1.0
-
-
-SCHEDULES: dict[str, Callable[[Recipe, float], float]] = {
-    "one-cycle": _one_cycle,
-    "step": _step,
-    "constant": _constant,
-}
-"""Factor of the learning rate by time in epochs."""
 
 
 def default_recipe(arch: str, shape: tuple[int, ...], objective: Objective, **changes: Any) -> Recipe:
@@ -121,14 +107,10 @@ def default_recipe(arch: str, shape: tuple[int, ...], objective: Objective, **ch
         objective: the loss.
         **changes: fields of :class:`Recipe` that are to be otherwise; None leaves the default.
     """
+    small, grey, colour = DEFAULTS.values()
     settled: dict[str, Any] = {"arch": arch, "objective": objective}
-    if min(shape[1:]) < 16:  # the bundled digits: 899 images
-        settled.update(epochs=100, batch=64, learning_rate=0.05)
-    elif shape[0] == 1:
-        settled.update(epochs=10, batch=128, learning_rate=0.05)
-    else:
-        settled.update(epochs=30, batch=256, learning_rate=0.2, crop=4, flip=True)
-    if changes.get("optimiser") in _RATES:
-        settled["learning_rate"] = _RATES[changes["optimiser"]]
+    settled |= small if min(shape[1:]) < 16 else grey if shape[0] == 1 else colour
+    if (optimiser := changes.get("optimiser")) is not None:
+        settled |= OPTIMISERS.settings(optimiser, {})
     settled.update({key: value for key, value in changes.items() if value is not None})
     return Recipe(**settled)

@@ -26,6 +26,7 @@ from noiseaug.vision.models import Classifier
 from noiseaug.vision.training.batches import TrainingSet, augmented, epoch_batches, key_of, keyed_generator, to_floats
 from noiseaug.vision.training.distributed import Workers
 from noiseaug.vision.training.recipe import Recipe
+from noiseaug.vision.training.registry import OPTIMISERS
 
 __all__ = ["Sums", "Trainer", "accuracy", "out_of_memory"]
 
@@ -245,12 +246,7 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
         {"params": [each for each in weights if each.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [each for each in weights if each.ndim <= 1], "weight_decay": 0.0},
     ]
-    rate = recipe.learning_rate
-    if recipe.optimiser == "adam":
-        return torch.optim.AdamW(groups, lr=rate)
-    if recipe.optimiser == "adadelta":
-        return torch.optim.Adadelta(groups, lr=rate)
-    return torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    return OPTIMISERS.load(recipe.optimiser)(recipe, groups)
 
 
 @contextmanager

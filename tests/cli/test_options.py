@@ -1,0 +1,130 @@
+"""Options that come from registries and from the training recipe: choices, defaults, help."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+import typer
+
+from noiseaug.certificates import CERTIFICATES, Cohen, make_certificate
+from noiseaug.cli import app
+from noiseaug.cli.options import recipe_options
+from noiseaug.data import DATASETS
+from noiseaug.errors import InvalidInputError
+from noiseaug.registry import REQUIRED, Entry, Parameter, Registry, either
+from noiseaug.vision.attacks.registry import ATTACKS
+from noiseaug.vision.models.registry import ARCHITECTURES
+from noiseaug.vision.objectives.registry import OBJECTIVES
+from noiseaug.vision.training.recipe import Recipe
+from noiseaug.vision.training.registry import OPTIMISERS, SCHEDULES
+
+REGISTRIES = {each.kind: each for each in (CERTIFICATES, OBJECTIVES, ARCHITECTURES, ATTACKS, OPTIMISERS, SCHEDULES)}
+
+
+def options_of(name):
+    """The options of a command by flag."""
+    command = typer.main.get_command(app).commands[name]
+    return {flag: option for option in command.params for flag in option.opts}
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_every_entry_is_there_and_described(kind):
+    if kind != "certificate":
+        pytest.importorskip("torch")
+    for name, entry in REGISTRIES[kind].items():
+        assert callable(entry.load())
+        assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
+        for line in (entry.line, *(each.line for each in entry.parameters.values())):
+            assert line.strip(" .") == line != ""
+
+
+def test_a_certificate_declares_parameters_that_it_has():
+    for name, entry in CERTIFICATES.items():
+        rule = entry.load()
+        assert rule.name == name
+        for key, parameter in entry.parameters.items():
+            assert parameter.default is REQUIRED or parameter.default == getattr(rule(), key)
+    assert make_certificate("cohen") == Cohen()
+
+
+def test_what_a_registry_refuses():
+    shop = Registry(
+        "fruit", {"pear": Entry(dict, "green", {"size": Parameter(3, "in cm"), "age": Parameter(REQUIRED, "in days")})}
+    )
+    assert shop.settings("pear", {"age": 2}) == {"size": 3, "age": 2}
+    for name, given, message in (
+        ("plum", {}, "fruit is 'plum'; expected one of pear"),
+        ("pear", {"age": 1, "colour": 2}, r"pear has no parameter colour; it takes size \(3\), age \(required\)"),
+        ("pear", {}, r"pear needs age \(in days\)"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            shop.settings(name, given)
+    assert [either(names) for names in ("a", "ab", "abc")] == ["a", "a or b", "a, b or c"]
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "names"),
+    [
+        ("train", "--objective", OBJECTIVES),
+        ("grid", "--objective", OBJECTIVES),
+        ("train", "--model", ARCHITECTURES),
+        ("train", "--optimiser", OPTIMISERS),
+        ("grid", "--schedule", SCHEDULES),
+        ("attack", "--attack", ATTACKS),
+        ("certify", "--certificate", CERTIFICATES),
+        ("recertify", "--certificate", CERTIFICATES),
+        ("train", "--data", DATASETS),
+        ("certify", "--data", DATASETS),
+    ],
+)
+def test_help_and_completion_know_every_name(command, flag, names):
+    option = options_of(command)[flag]
+    for name in names:
+        assert name in option.help
+        assert name in [item.value for item in option.shell_complete(None, name[:2])]
+
+
+def test_help_knows_every_parameter():
+    for command, registry in (("train", OBJECTIVES), ("grid", OBJECTIVES), ("certify", CERTIFICATES)):
+        text = options_of(command)["--set"].help
+        for name, entry in registry.items():
+            assert (
+                not entry.parameters or f"{name}: {', '.join(f'{key} (' for key in list(entry.parameters)[:1])}" in text
+            )
+            assert all(key in text for key in entry.parameters)
+
+
+def test_train_and_grid_take_every_field_of_a_recipe():
+    names = {each.name for each in fields(Recipe)} - {"arch", "objective", "seed"}
+    train, grid = options_of("train"), options_of("grid")
+    for name in names:
+        flag = {"compiled": "--compile"}.get(name, f"--{name.replace('_', '-')}")
+        other = "--train-precision" if name == "precision" else flag
+        for option in (train[flag], grid[other]):
+            assert option.name == name
+            assert option.help
+            assert option.show_default
+            assert option.rich_help_panel == "Training"
+    assert "4 for colour images, else 0" in train["--crop"].show_default
+    assert "0.002 with adam" in grid["--learning-rate"].show_default
+
+
+def test_a_field_without_a_line_is_noticed(monkeypatch):
+    monkeypatch.setattr(Recipe, "__doc__", Recipe.__doc__.replace("        clip: ", "        cut: "))
+    with pytest.raises(KeyError, match="clip"):
+
+        @recipe_options()
+        def command(**recipe: int) -> None:
+            """Nothing."""
+
+
+def test_every_option_has_its_panel():
+    for name in ("train", "grid", "certify", "predict", "attack", "bridge", "advise", "interference"):
+        bare = [
+            flag
+            for flag, option in options_of(name).items()
+            if flag != "--help" and flag.startswith("--") and option.rich_help_panel is None
+        ]
+        assert bare == [], name
