@@ -19,6 +19,7 @@ from noiseaug.vision.models.registry import ARCHITECTURES
 from noiseaug.vision.objectives.registry import OBJECTIVES
 from noiseaug.vision.training.recipe import Recipe
 from noiseaug.vision.training.registry import OPTIMISERS, SCHEDULES
+from tests.helpers.running import python
 
 REGISTRIES = {each.kind: each for each in (CERTIFICATES, OBJECTIVES, ARCHITECTURES, ATTACKS, OPTIMISERS, SCHEDULES)}
 
@@ -50,9 +51,8 @@ def test_a_certificate_declares_parameters_that_it_has():
 
 
 def test_what_a_registry_refuses():
-    shop = Registry(
-        "fruit", {"pear": Entry(dict, "green", {"size": Parameter(3, "in cm"), "age": Parameter(REQUIRED, "in days")})}
-    )
+    parameters = {"size": Parameter(3, "in cm"), "age": Parameter(REQUIRED, "in days")}
+    shop = Registry("fruit", {"pear": Entry(dict, "green", parameters)})
     assert shop.settings("pear", {"age": 2}) == {"size": 3, "age": 2}
     for name, given, message in (
         ("plum", {}, "fruit is 'plum'; expected one of pear"),
@@ -86,14 +86,24 @@ def test_help_and_completion_know_every_name(command, flag, names):
         assert name in [item.value for item in option.shell_complete(None, name[:2])]
 
 
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [("noiseaug cert", ["certify"]), ("noiseaug train --objective s", ["smoothadv", "stability"])],
+)
+def test_a_shell_completes_commands_and_names(words, answers, monkeypatch):
+    code = "import sys; sys.argv = ['noiseaug']; from noiseaug.cli import main; main()"
+    monkeypatch.setenv("_NOISEAUG_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    outcome = python("-c", code)
+    assert (outcome.status, outcome.out.split()) == (0, answers)
+
+
 def test_help_knows_every_parameter():
     for command, registry in (("train", OBJECTIVES), ("grid", OBJECTIVES), ("certify", CERTIFICATES)):
         text = options_of(command)["--set"].help
-        for name, entry in registry.items():
-            assert (
-                not entry.parameters or f"{name}: {', '.join(f'{key} (' for key in list(entry.parameters)[:1])}" in text
-            )
-            assert all(key in text for key in entry.parameters)
+        for entry in registry.values():
+            assert all(f"{key} (" in text for key in entry.parameters)
 
 
 def test_train_and_grid_take_every_field_of_a_recipe():
@@ -122,9 +132,5 @@ def test_a_field_without_a_line_is_noticed(monkeypatch):
 
 def test_every_option_has_its_panel():
     for name in ("train", "grid", "certify", "predict", "attack", "bridge", "advise", "interference"):
-        bare = [
-            flag
-            for flag, option in options_of(name).items()
-            if flag != "--help" and flag.startswith("--") and option.rich_help_panel is None
-        ]
-        assert bare == [], name
+        options = options_of(name)
+        assert [flag for flag, each in options.items() if flag[0] == "-" and each.rich_help_panel is None] == [], name

@@ -218,9 +218,10 @@ def registries():
 
     kept = [CERTIFICATES]
     if importlib.util.find_spec("torch") is not None:
+        from noiseaug.vision.models import ARCHITECTURES
         from noiseaug.vision.objectives import OBJECTIVES
 
-        kept.append(OBJECTIVES)
+        kept += [ARCHITECTURES, OBJECTIVES]
     copies = [dict(registry) for registry in kept]
     yield
     for registry, copy in zip(kept, copies, strict=True):
@@ -233,6 +234,7 @@ SNIPPETS = {
     "docs/getting-started.md": 7,
     "docs/how-to/distribution.md": 4,
     "docs/how-to/objective.md": 3,
+    "docs/how-to/network.md": 1,
     "docs/how-to/certificate.md": 3,
 }
 
@@ -240,7 +242,7 @@ SNIPPETS = {
 @pytest.mark.parametrize(("page", "values"), SNIPPETS.items())
 @pytest.mark.usefixtures("registries")
 def test_snippets_run_and_say_what_they_do(page, values):
-    if "objective" in page:
+    if "objective" in page or "network" in page:
         pytest.importorskip("torch")
     names, compared = execute(snippets(ROOT / page), page)
     assert compared == values
