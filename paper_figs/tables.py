@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
-"""Of the checkout."""
+"""Root of the checkout, or the folder that the package is installed in."""
 
 OURS = "ours"
 PAL_SULAM, COHEN, SALMAN = "Pal & Sulam 2023", "Cohen et al. 2019", "Salman et al. 2019"
@@ -54,7 +54,13 @@ def there(path: str) -> bool:
     Args:
         path: relative to the root of the repository.
     """
-    return (ROOT / path).is_file()
+    return _place(path).is_file()
+
+
+def _place(path: str) -> Path:
+    """Where a table is: under its own path in a checkout, in ``data`` beside this module where it is installed."""
+    own = ROOT / path
+    return own if own.is_file() else ROOT / "paper_figs" / "data" / own.name
 
 
 def committed(path: str) -> pd.DataFrame:
@@ -67,8 +73,8 @@ def committed(path: str) -> pd.DataFrame:
         InvalidInputError: where it is not there.
     """
     if not there(path):
-        raise InvalidInputError(f"no file {path} in this checkout; it is committed with the repository")
-    return read_table(ROOT / path)
+        raise InvalidInputError(f"no file {path}; it is committed with the repository and installed with the package")
+    return read_table(_place(path))
 
 
 def published_risks(path: str) -> pd.DataFrame:

@@ -1,7 +1,4 @@
-"""``noiseaug figures`` and ``python -m paper_figs``; it parses, calls and prints.
-
-The figures themselves live in ``paper_figs``, which is part of a checkout and not of the installed package.
-"""
+"""``noiseaug figures`` and ``python -m paper_figs``; it parses, calls and prints."""
 
 from __future__ import annotations
 
@@ -24,36 +21,30 @@ def register(app: typer.Typer) -> None:
 
 def figures(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[list | NAME ...]", help="Figures to make; list names them.")
+        list[str] | None, typer.Argument(metavar="[list | NAME ...]", help="Figures to make; list prints their names.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every figure.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Small versions: all together in a few minutes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Directory for PDF, PNG and CSV of each figure.")] = _OUT,
 ) -> None:
-    """Rebuild figures of the papers and our own, each with the table behind it, published numbers in the same axes.
+    """Rebuild the papers' figures and our own, with published numbers in the same axes.
 
-    Measured values come from committed tables (docs/results, paper_figs/data); list says how each is had.
+    Each comes with the table behind it. Measured values are read from tables that come with the package; the list names
+    them.
     """
-    try:
-        from paper_figs import FIGURES, find
-        from paper_figs.writing import listing, write_all
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "paper_figs":
-            raise
-        raise InvalidInputError(
-            "the figures come with a checkout of noiseaug, not with the installed package; run python -m paper_figs "
-            "in its root directory"
-        ) from None
+    from paper_figs import FIGURES, find
+    from paper_figs.writing import listing, write_all
+
     asked = list(names or [])
     if asked == ["list"]:
         if everything:
-            raise InvalidInputError("list takes no --all; it names every figure")
+            raise InvalidInputError("list already names every figure; leave out --all")
         print(listing(), end="")
         return
     if everything and asked:
         raise InvalidInputError(f"--all makes every figure; leave out {', '.join(asked)}")
     if not everything and not asked:
-        raise InvalidInputError("no figure is named; give names, --all, or list to see them")
+        raise InvalidInputError("no figure named; give names or --all (list prints the names)")
     chosen = [find(name) for name in (FIGURES if everything else dict.fromkeys(asked))]
     failed = write_all(chosen, out, fast)
     if failed:

@@ -689,17 +689,9 @@ def test_a_figure_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert outcome.status == 1
     assert outcome.err.splitlines()[-1] == "error: 2 of 3 figures failed: discs, adre"
     assert "RuntimeError: no such colour" in outcome.err
-    assert "adre failed: no file docs/results/x.csv in this checkout" in outcome.err
+    assert "adre failed: no file docs/results/x.csv" in outcome.err
     # all of a figure or nothing
     assert {path.stem for path in (tmp_path / "out").iterdir()} == {"smoothadv_table"}
-
-
-def test_without_a_checkout_there_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "paper_figs", None)
-    outcome = call_root("figures", "--all", "--out", tmp_path / "out")
-    assert outcome.status == 2
-    assert "come with a checkout" in outcome.complaint
-    assert "python -m paper_figs" in outcome.complaint
 
 
 def test_extras_are_written_beside(tmp_path, table):
