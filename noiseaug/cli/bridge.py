@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma
+from noiseaug.cli.printing import print_table
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import LEVELS
 from noiseaug.tables.levels import levels
@@ -185,10 +186,12 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
     for remark in tables.remarks:
         print(remark)
     if tables.gaps is not None:
-        _show(tables.gaps.loc[tables.gaps["quantity"] != "acr", _SHOWN])
+        print()
+        print_table(tables.gaps.loc[tables.gaps["quantity"] != "acr", _SHOWN])
         _tell_choices(tables.gaps[tables.gaps["against"] == "measured"])
     if tables.best is not None:
-        _show(tables.best)
+        print()
+        print_table(tables.best)
     for name, curve in curves.items():
         first = curve.iloc[0]
         print(
@@ -209,12 +212,6 @@ def _tell_choices(gaps: pd.DataFrame) -> None:
             for name in ("regret", "regret_of_equal_noise")
         ]
         print(f"\n{rule} rule: its α loses {told[0]}, over {len(part)} pairs (β, r) in reach; α = β loses {told[1]}")
-
-
-def _show(table: pd.DataFrame) -> None:
-    """A table of some ten columns, for reading."""
-    print()
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
 
 
 def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out: Path) -> list[Path]:
@@ -358,9 +355,11 @@ def interference(
     reach, distances = noise_table(found), pair_distances(found)
     size = f"{len(found.labels)} inputs among {found.points} training inputs, d = {found.dim}"
     print(size)
-    _show(reach)
+    print()
+    print_table(reach)
     if pairs:
-        _show(distances)
+        print()
+        print_table(distances)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "noise.csv", reach.to_csv(index=False))
     write_atomically(out / "pairs.csv", distances.to_csv(index=False))

@@ -23,8 +23,8 @@ def figures(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[list | NAME ...]", help="Figures to make; list prints their names.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every figure.")] = False,
-    fast: Annotated[bool, typer.Option("--fast", help="Small versions: all together in a few minutes.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Make every figure.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Make small versions, all of them in a few minutes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Directory for PDF, PNG and CSV of each figure.")] = _OUT,
 ) -> None:
     """Rebuild the papers' figures and our own, with published numbers in the same axes.

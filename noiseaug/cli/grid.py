@@ -25,6 +25,7 @@ from noiseaug.cli.options import (
     settings,
 )
 from noiseaug.cli.parsing import given, need_torch, parameters, warn_of_precision
+from noiseaug.cli.printing import print_files, print_table
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import LEVELS
 from noiseaug.tables.levels import levels
@@ -205,7 +206,5 @@ def _report(out: Path) -> None:
     optimum = pd.read_csv(out / "optimum.csv")
     columns = ["smooth_sigma", "quantity", "radius", "best_train_sigma", "interval", "value", "standard_error"]
     columns += ["without_noise", "same_noise"]
-    print(optimum[columns].to_string(index=False, float_format="{:.4g}".format, na_rep=""))
-    print("written:")
-    for path in [out / "table.csv", out / "optimum.csv", *sorted(out.glob("*.png"))]:
-        print(f"  {path}")
+    print_table(optimum[columns])
+    print_files([out / "table.csv", out / "optimum.csv", *sorted(out.glob("*.png"))])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug.cli.options import EXECUTION, OUTPUT, Resume
+from noiseaug.cli.printing import print_files
 from noiseaug.cli.running import run_app
 from noiseaug.errors import InvalidInputError
 
@@ -26,20 +28,32 @@ app = typer.Typer(
 )
 
 _OUT = Path("noiseaug-results")
+STUDY = "Study"
 
-Out = Annotated[Path | None, typer.Option("--out", help="Directory of the run.", show_default="noiseaug-results/NAME")]
-Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes; -1 for one a core.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything sampled.", show_default="the study's own")]
-Fast = Annotated[bool, typer.Option("--fast", help="A small version of a preset.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Keep what an earlier, interrupted run has finished.")]
-Dask = Annotated[str | None, typer.Option("--dask", help="Run on the Dask scheduler at this address.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Directory of the run.", show_default="noiseaug-results/NAME", rich_help_panel=OUTPUT),
+]
+Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes; -1 for one per core.", rich_help_panel=EXECUTION)]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Seed of everything sampled.", show_default="the study's own", rich_help_panel=STUDY),
+]
+Fast = Annotated[bool, typer.Option("--fast", help="Run a small version of a preset.", rich_help_panel=STUDY)]
+Dask = Annotated[
+    str | None,
+    typer.Option("--dask", help="Run on the Dask scheduler at this address.", rich_help_panel=EXECUTION),
+]
 
 
 @app.callback()
 def study(
     context: typer.Context,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Directory of the study.", show_default="noiseaug-results/study")
+        Path | None,
+        typer.Option(
+            "--out", help="Directory of the study.", show_default="noiseaug-results/study", rich_help_panel=OUTPUT
+        ),
     ] = None,
     jobs: Jobs = -1,
     seed: Seed = None,
@@ -47,10 +61,10 @@ def study(
     resume: Resume = False,
     dask: Dask = None,
 ) -> None:
-    """When does training with noise help a smoothed classifier, and by how much?
+    """Study when training with noise helps a smoothed classifier, and by how much.
 
-    Without a command: the default study, under two minutes on two cores. It ends in a table, pictures (PNG) and the
-    data behind them.
+    Without a command, the default study runs, in under two minutes on two cores. It writes a table, pictures (PNG) and
+    the data behind them.
     """
     if context.invoked_subcommand is not None:
         for name in context.params:
@@ -78,7 +92,7 @@ def study(
 
 @app.command("list")
 def list_presets() -> None:
-    """The presets, a line each."""
+    """List the presets, a line each."""
     from noiseaug.synthetic.presets import PRESETS
 
     for preset in PRESETS.values():
@@ -95,6 +109,7 @@ def run(
             "--set",
             metavar="KEY=V1,V2",
             help="Replace a grid field or a task parameter; start:stop:num for equal steps. Repeatable.",
+            rich_help_panel=STUDY,
         ),
     ] = None,
     jobs: Jobs = -1,
@@ -125,7 +140,7 @@ def run(
     described = _seeded(described.with_settings(settings), seed)
     summary, files = _run(described, out or _OUT / described.name, view, jobs, resume, dask)
     _print_summary(summary, described.title)
-    _print_files(files)
+    print_files(files)
 
 
 def _seeded(study: Study, seed: int | None) -> Study:
@@ -181,7 +196,7 @@ def _report_study(lines: list[pd.DataFrame], root: Path, files: list[Path]) -> N
     summary = pd.concat([part for part in lines if len(part)], ignore_index=True)
     write_atomically(root / "summary.csv", summary.to_csv(index=False))
     _print_summary(summary, "Does training with noise help the smoothed classifier?")
-    _print_files([root / "summary.csv", *files])
+    print_files([root / "summary.csv", *files])
 
 
 def _print_summary(summary: pd.DataFrame, title: str) -> None:
@@ -224,12 +239,6 @@ def _print_summary(summary: pd.DataFrame, title: str) -> None:
     if not console.is_terminal:
         console = Console(width=140)
     console.print(table)
-
-
-def _print_files(files: list[Path]) -> None:
-    print("written:")
-    for path in files:
-        print(f"  {path}")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from noiseaug.cli.options import (
     settings,
 )
 from noiseaug.cli.parsing import given, need_torch, parameters, warn_of_precision
+from noiseaug.cli.printing import print_table
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision.attacks.registry import ATTACKS
 from noiseaug.vision.objectives.registry import OBJECTIVES
@@ -274,7 +275,7 @@ def attack(
     )
     if out is not None:
         write_atomically(out, frame.to_csv(index=False))
-    print(summary.to_string(index=False, float_format="{:.4g}".format))
+    print_table(summary, missing="NaN")
 
 
 def data(
