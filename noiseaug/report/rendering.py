@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -19,21 +20,6 @@ __all__ = ["FORMATS", "render"]
 
 _UNKNOWN = "?"
 _WIDTH = 120  # characters
-_HEADINGS = {
-    "smooth_sigma": "β",
-    "n0": "n₀",
-    "failure_prob": "failure prob.",
-    "votes": "votes/input",
-    "clean_accuracy": "CA(0) %",
-    "value": "CA %",
-    "ca_first": "CA first %",
-    "ca_second": "CA second %",
-    "ca_difference": "CA difference %",
-    "p_value": "McNemar p",
-    "first_only": "first only",
-    "second_only": "second only",
-    "radius": "r",
-}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -55,6 +41,74 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class _Column:
+    """How a column is printed.
+
+    Attributes:
+        heading: for people; {0} is what follows the prefix of a name, other fields are facts of the table. By default
+            the name.
+        digits: for people and in CSV; None: as it is, in full.
+        rounded: one way of rounding; by default an end of an interval outwards, any other number towards 0.
+        share: whether it is a share of the images, which people read in %.
+        numeric: whether it is flush right.
+        plain_heading: in CSV; by default the name.
+    """
+
+    heading: str = ""
+    digits: tuple[int, int] | None = None
+    rounded: Callable[[float, int], str] | None = None
+    share: bool = False
+    numeric: bool = True
+    plain_heading: str = ""
+
+
+_COLUMNS = {
+    "run": _Column(numeric=False),
+    "certificate": _Column(numeric=False),
+    "smooth_sigma": _Column("β"),
+    "n0": _Column("n₀"),
+    "failure_prob": _Column("failure prob."),
+    "votes": _Column("votes/input", (0, 0), ceil_decimal),
+    "radius": _Column("r"),
+    "clean_accuracy": _Column("CA(0) %", (1, 6), share=True),
+    "value": _Column("CA %", (1, 6), share=True),
+    "ca_first": _Column("CA first %", (1, 6), share=True),
+    "ca_second": _Column("CA second %", (1, 6), share=True),
+    "ca_difference": _Column("CA difference %", (1, 6), share=True),
+    "p_value": _Column("McNemar p", (3, 3), ceil_significant),
+    "first_only": _Column("first only"),
+    "second_only": _Column("second only"),
+    "acr": _Column(
+        "ACR (n={n}, n₀={n0}, failure prob. {failure_prob}, {images} images)",
+        (3, 6),
+        floor_radius,
+        plain_heading="acr (n={n}, n0={n0}, failure_prob={failure_prob}, images={images})",
+    ),
+    "acr_difference": _Column("ACR difference ({images} images; depends on n)", (3, 6)),
+}
+_FAMILIES = {
+    "ca_": _Column("CA({0}) %", (1, 6), share=True),
+    "acr_": _Column("ACR {0} ({images} images; depends on n)", (3, 6), floor_radius),
+    "p_lower_": _Column("p_A {0}%", (4, 6), floor_decimal),
+}
+"""Columns by the prefix of their names."""
+
+
+def _declared(name: str) -> tuple[_Column, str]:
+    """How a column is printed, and what follows the prefix of its name."""
+    if name in _COLUMNS:
+        return _COLUMNS[name], ""
+    prefix = next((prefix for prefix in _FAMILIES if name.startswith(prefix)), "")
+    return _FAMILIES.get(prefix, _Column()), name.removeprefix(prefix)
+
+
+def _end(name: str) -> tuple[str, str]:
+    """The column whose interval a column is an end of, and which end; or the column itself."""
+    found = re.fullmatch(r"(?:(.+)_)?(lower|upper)", name)
+    return (found[1] or "value", found[2]) if found else (name, "")
+
+
+@dataclass(frozen=True)
+class _Printed:
     heading: str
     cells: list[str]
     numeric: bool
@@ -78,44 +132,18 @@ def render(table: pd.DataFrame, format: str = "text") -> str:
     """
     draw = FORMATS[validation.choice("format", format, tuple(FORMATS))]
     human = format != "csv"
-    shown = [name for name in map(str, table.columns) if not (human and _is_folded(name, table))]
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    columns = [
-        _Column(
-            _heading(name, table, human),
-            [_cell(name, row, human) for row in rows],
-            name not in {"run", "certificate"},
-        )
-        for name in shown
-    ]
+    facts = {key: _distinct(table, key) for key in ("n", "n0", "failure_prob", "images")}
+    columns = []
+    for name in map(str, table.columns):
+        base, end = _end(name)
+        if human and (name == "interval_failure_prob" or (end and base in table)):
+            continue  # in another column, or below the table
+        column, rest = _declared(base)
+        heading = (column.heading if human else column.plain_heading).format(rest, **facts)
+        cells = [_cell(name, row, human) for row in rows]
+        columns.append(_Printed(heading or name, cells, column.numeric))
     return draw(columns, _notes(table))
-
-
-def _is_folded(name: str, table: pd.DataFrame) -> bool:
-    """Whether a column is shown inside another one, or below the table."""
-    if name == "interval_failure_prob":
-        return True
-    if name in {"lower", "upper"}:
-        return "value" in table
-    base, _, end = name.rpartition("_")
-    return end in {"lower", "upper"} and base in table
-
-
-def _heading(name: str, table: pd.DataFrame, human: bool) -> str:
-    if name == "acr":
-        facts = {key: _distinct(table, key) for key in ("n", "n0", "failure_prob", "images")}
-        if human:
-            return "ACR (n={n}, n₀={n0}, failure prob. {failure_prob}, {images} images)".format(**facts)
-        return "acr ({})".format(", ".join(f"{key}={value}" for key, value in facts.items()))
-    if not human:
-        return name
-    if name.startswith("acr_"):
-        return f"ACR {name.removeprefix('acr_')} ({_distinct(table, 'images')} images; depends on n)"
-    if name.startswith("p_lower_"):
-        return f"p_A {name.removeprefix('p_lower_')}%"
-    if name.startswith("ca_") and name not in _HEADINGS:
-        return f"CA({name.removeprefix('ca_')}) %"
-    return _HEADINGS.get(name, name)
 
 
 def _distinct(table: pd.DataFrame, name: str) -> str:
@@ -126,41 +154,34 @@ def _distinct(table: pd.DataFrame, name: str) -> str:
 
 
 def _cell(name: str, row: dict[str, Any], human: bool) -> str:
-    value = row[name]
-    missing = _UNKNOWN if human else ""
-    if _is_missing(value):
-        return missing
-    text = _number(name, value, row.get("images"), human)
-    ends = ("lower", "upper") if name == "value" else (f"{name}_lower", f"{name}_upper")
-    if human and all(end in row for end in ends):
-        low, high = (_number(end, row[end], row.get("images"), human) for end in ends)
-        return f"{text} [{low}, {high}]"
-    return text
+    base, end = _end(name)
+    column, _ = _declared(base)
+
+    def text(key: str, end: str) -> str:
+        return _number(column, row[key], end, row.get("images"), human)
+
+    if _is_missing(row[name]):
+        return _UNKNOWN if human else ""
+    low, high = ("lower", "upper") if name == "value" else (f"{name}_lower", f"{name}_upper")
+    if human and low in row and high in row:
+        return f"{text(name, end)} [{text(low, 'lower')}, {text(high, 'upper')}]"
+    return text(name, end)
 
 
-def _number(name: str, value: Any, images: Any, human: bool) -> str:
-    end = name.rpartition("_")[2]
-    base = name.removesuffix("_lower").removesuffix("_upper")
-    if base in {"value", "clean_accuracy", "lower", "upper"} or base.startswith("ca_"):
-        # a share of the images is a fraction; the float that stands for it may lie below it
-        share = Fraction(value) if end in {"lower", "upper"} else Fraction(round(value * images), int(images))
-        return _rounded(share * (100 if human else 1), 1 if human else 6, end)
-    if base.startswith("acr_difference"):
-        return _rounded(Fraction(value), 3 if human else 6, end)
-    if base.startswith("acr"):
-        return floor_radius(value, 3 if human else 6)
-    if base.startswith("p_lower"):
-        return floor_decimal(value, 4 if human else 6)
-    if base == "p_value":
-        return ceil_significant(value, 3)
-    if base == "votes":
-        return ceil_decimal(value, 0)
-    return _plain(value)
+def _number(column: _Column, value: Any, end: str, images: Any, human: bool) -> str:
+    if column.digits is None:
+        return _plain(value)
+    digits = column.digits[0 if human else 1]
+    if column.rounded is not None:
+        return column.rounded(value, digits)
+    # a share of the images is a fraction; the float that stands for it may lie below it
+    exact = Fraction(round(value * images), int(images)) if column.share and not end else Fraction(value)
+    return _rounded(exact * (100 if column.share and human else 1), end, digits)
 
 
-def _rounded(value: Fraction, digits: int, end: str) -> str:
-    """A lower end down, an upper end up, a difference towards 0."""
-    up = end == "upper" or (end == "difference" and value < 0)
+def _rounded(value: Fraction, end: str, digits: int) -> str:
+    """A lower end down, an upper end up, any other number towards 0."""
+    up = end == "upper" or (not end and value < 0)
     return ceil_decimal(value, digits) if up else floor_decimal(value, digits)
 
 
@@ -201,7 +222,7 @@ def _level(table: pd.DataFrame, name: str) -> str:
     return "/".join(f"{float(100 - 100 * Fraction(repr(float(value)))):g}%" for value in table[name].unique())
 
 
-def _as_text(columns: Sequence[_Column], notes: Sequence[str]) -> str:
+def _as_text(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
     rows = [[_line(cell) for cell in row] for row in [[column.heading for column in columns], *_rows(columns)]]
     right = [column.numeric for column in columns]
     if sum(max(map(len, cells)) + 2 for cells in zip(*rows, strict=True)) > _WIDTH:
@@ -218,20 +239,20 @@ def _as_text(columns: Sequence[_Column], notes: Sequence[str]) -> str:
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
-def _as_csv(columns: Sequence[_Column], notes: Sequence[str]) -> str:
+def _as_csv(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([[column.heading for column in columns], *_rows(columns)])
     return stream.getvalue()
 
 
-def _as_markdown(columns: Sequence[_Column], notes: Sequence[str]) -> str:
+def _as_markdown(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
     rows = [[column.heading for column in columns], *_rows(columns)]
     lines = ["| " + " | ".join(_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("--:" if column.numeric else ":--" for column in columns) + "|")
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
-def _as_latex(columns: Sequence[_Column], notes: Sequence[str]) -> str:
+def _as_latex(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
     rows = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\" for row in _rows(columns)]
     heading = " & ".join("".join(_LATEX.get(c, c) for c in column.heading) for column in columns) + r" \\"
     places = "".join("r" if column.numeric else "l" for column in columns)
@@ -248,7 +269,7 @@ def _as_latex(columns: Sequence[_Column], notes: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(columns: Sequence[_Column]) -> list[list[str]]:
+def _rows(columns: Sequence[_Printed]) -> list[list[str]]:
     return [list(row) for row in zip(*(column.cells for column in columns), strict=True)]
 
 
