@@ -145,18 +145,21 @@ def grid(
     """Train a model at every α and smooth each at every β: risk, certified accuracy, the best α and its gain."""
     need_torch()
     training = given(recipe)
+    from noiseaug.data import load_images
     from noiseaug.vision.grid import GridSpec, run_grid
+    from noiseaug.vision.models import default_arch
+    from noiseaug.vision.objectives import make_objective
+    from noiseaug.vision.training import default_recipe
     from noiseaug.vision.training.allocator import keep_pages
 
+    loss = make_objective(objective, 0.0, **parameters(set_))  # the grid replaces its noise level
+    shape = load_images(data, "train", root=root).shape
     spec = GridSpec(
         data,
         train_sigma=levels("--train-sigma", train_sigma),
         smooth_sigma=levels("--smooth-sigma", smooth_sigma),
         radii=levels("--radii", radii),
-        arch=model,
-        objective=objective,
-        parameters=parameters(set_),
-        training=training,
+        recipe=default_recipe(model or default_arch(shape), shape, loss, **training),
         seeds=_seeds(seeds),
         n=n,
         n0=n0,

@@ -1,14 +1,13 @@
 from .directory import Difference, Record, RunDirectory, difference, read_record, shown
 from .files import naming, save_figure, write_atomically
-from .workers import Abandoned, abandonable, count_workers, run_all
+from .workers import check_jobs, check_wanted, run_all
 
 __all__ = [
-    "Abandoned",
     "Difference",
     "Record",
     "RunDirectory",
-    "abandonable",
-    "count_workers",
+    "check_jobs",
+    "check_wanted",
     "difference",
     "naming",
     "read_record",

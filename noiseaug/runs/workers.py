@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import numbers
 import os
 import signal
@@ -13,17 +12,16 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
 from noiseaug.errors import InvalidInputError, NoiseaugError
 
-__all__ = ["Abandoned", "abandonable", "count_workers", "run_all"]
+__all__ = ["check_jobs", "check_wanted", "run_all"]
 
-_DASK_PATIENCE = 5  # seconds until a scheduler has to answer
-_WORKER_PATIENCE = 60  # seconds until it has to have a worker; those of a cluster's job start when they can
-_LOOK_SECONDS, _AGAIN_SECONDS = 1.0, 10.0  # between two looks at whether a piece is wanted; until it is told again
+_DASK_PATIENCE = 5  # seconds for a scheduler to answer
+_WORKER_PATIENCE = 60  # seconds for its first worker to join; a cluster may start them as jobs of their own
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -40,109 +38,74 @@ def run_all(
 ) -> Generator[tuple[int, Result]]:
     """Yields (index, function(piece)) in the order in which they finish.
 
+    Each piece runs on one thread wherever it runs: small matrices need no more, and sums keep their order.
+
     Args:
-        function: importable. Its piece may be begun anew elsewhere where a Dask worker is lost.
+        function: importable. Where a Dask worker is lost, its pieces run again on another one.
         pieces: its arguments.
         jobs: worker processes; 1 runs here, −1 uses every core.
         dask: address of a Dask scheduler to run on instead, on all its workers.
         progress: title of a progress bar on standard error, or None.
-        one_by_one: hand out each piece by itself, for pieces that take long; else short ones may go together.
+        one_by_one: hand out each piece by itself, for pieces that take long; short ones may otherwise go together.
 
     Raises:
-        InvalidInputError: for a bad number of jobs, or an address where no scheduler answers or none that has a worker,
+        InvalidInputError: for a bad number of jobs, or an address where no scheduler answers or one without workers,
             before any work is done.
         NoiseaugError: where a worker process or the scheduler is lost.
     """
-    _check_jobs(jobs)
+    check_jobs(jobs)
     from tqdm import tqdm
 
-    here = dask is None and (jobs == 1 or len(pieces) < 2)
     # a log file gets a line now and then, a terminal a bar that moves
     every = 0.1 if sys.stderr.isatty() else 10.0
     with (
-        nullcontext() if here else _backend(dask),
+        nullcontext() if dask is None else _client(dask) as client,
         tqdm(total=len(pieces), desc=progress, disable=progress is None, unit="cell", mininterval=every) as bar,
     ):
-        if here:
-            results: Iterator[tuple[int, Result]] = (
-                _one(function, index, piece, None) for index, piece in enumerate(pieces)
-            )
+        results: Generator[tuple[int, Result]]
+        if client is not None:
+            results = _on_cluster(client, function, pieces)
+        elif jobs == 1 or len(pieces) < 2:
+            results = (_one(function, index, piece) for index, piece in enumerate(pieces))
         else:
-            results = _elsewhere(function, pieces, jobs, dask, one_by_one)
-        for item in results:
-            bar.update()
-            yield item
+            results = _in_processes(function, pieces, jobs, 1 if one_by_one else "auto")
+        with closing(results):
+            for item in results:
+                bar.update()
+                yield item
 
 
-def count_workers(jobs: int = 1, dask: str | None = None) -> int:
-    """How many processes would work at a time; a cluster may later have more or fewer of them.
-
-    Args:
-        jobs: as for :func:`run_all`.
-        dask: as there.
-
-    Raises:
-        InvalidInputError: as there.
-    """
-    _check_jobs(jobs)
-    if dask is not None:
-        with _client(dask) as client:
-            return len(client.nthreads())
-    import joblib
-
-    return int(joblib.effective_n_jobs(jobs))
-
-
-def _check_jobs(jobs: int) -> None:
+def check_jobs(jobs: int) -> None:
+    """Raises InvalidInputError unless ``jobs`` is a number of worker processes, as for :func:`run_all`."""
     if isinstance(jobs, bool) or not isinstance(jobs, numbers.Integral) or jobs == 0 or jobs < -1:
         raise InvalidInputError(f"jobs is {jobs!r}; expected a number of processes, or -1 for one a core")
 
 
-def _elsewhere(
-    function: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int, dask: str | None, one_by_one: bool
-) -> Iterator[tuple[int, Result]]:
-    import joblib
+def check_wanted() -> None:
+    """Ends a piece of work that nobody waits for any more; long pieces call it now and then.
 
-    jobs, parent = (jobs, os.getpid()) if dask is None else (-1, None)
-    parallel = joblib.Parallel(
-        n_jobs=jobs,
-        return_as="generator_unordered",
-        batch_size=1 if one_by_one else "auto",
-        # a scheduler that knows of all of them can give some to workers that join later
-        pre_dispatch="all" if one_by_one and dask is not None else "2 * n_jobs",
-    )
-    calls = (joblib.delayed(_one)(function, index, piece, parent) for index, piece in enumerate(pieces))
-    results = parallel(calls)
+    A process of our own ends with its parent. A Dask worker outlives whoever uses it, and would finish a piece that
+    takes hours. To be called by the thread that the piece began in.
+
+    Raises:
+        CancelledError: where the Dask scheduler has withdrawn the piece.
+    """
+    if "distributed" not in sys.modules:
+        return
+    from distributed import get_worker
+
     try:
-        for result in results:  # noqa: UP028  (yield from would close it before the except clause)
-            yield result
-    except GeneratorExit:
-        # whoever takes the results has stopped; joblib warns of what is meant
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            results.close()
-        raise
-    except BrokenExecutor:
-        raise NoiseaugError("a worker process was killed, perhaps for its memory; try again with fewer jobs") from None
-    except CancelledError:
-        raise NoiseaugError(f"the Dask scheduler at {dask} was lost") from None
-    except Exception as error:
-        if dask is None or not isinstance(error, _killed_worker()):
-            raise
-        raise NoiseaugError(
-            "several Dask workers died of the same piece of work, perhaps for its memory; see the workers' logs"
-        ) from None
+        worker = get_worker()
+        task = worker.state.tasks[worker.get_current_task()]
+    except (ValueError, KeyError):  # this is no worker, or the thread runs none of its tasks
+        return
+    if task.state == "cancelled":  # its key was released while it runs
+        raise CancelledError
 
 
-def _killed_worker() -> type[Exception]:
-    from distributed import KilledWorker
-
-    found: type[Exception] = KilledWorker
-    return found
-
-
-def _one(function: Callable[[Piece], Result], index: int, piece: Piece, parent: int | None) -> tuple[int, Result]:
-    """One piece, on one thread wherever it runs: small matrices want no more, and sums keep their order."""
+def _one(
+    function: Callable[[Piece], Result], index: int, piece: Piece, parent: int | None = None
+) -> tuple[int, Result]:
     if parent is not None:
         _follow(parent)
     with _thread_pools().limit(limits=1):
@@ -158,8 +121,8 @@ def _thread_pools() -> Any:
 
 @cache
 def _follow(parent: int) -> None:
-    """Makes a worker process deaf to Ctrl-C, which its parent answers, and ends it soon after its parent has ended."""
-    if os.getppid() != parent:
+    """Makes a worker process ignore Ctrl-C, which its parent answers, and ends it soon after its parent has ended."""
+    if os.getppid() != parent:  # no worker process: the pieces of a worker run in itself
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -171,92 +134,45 @@ def _follow(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class Abandoned(BaseException):
-    """A piece of work that nobody waits for any more; no ``Exception``, so that nothing on its way keeps it."""
-
-
-@contextmanager
-def abandonable() -> Iterator[None]:
-    """Ends the work within by ``Abandoned`` soon after nobody waits for it any more.
-
-    A process of our own ends with its parent. A Dask worker outlives whoever uses it, and would go on with a piece that
-    takes hours; there a second thread looks whether the scheduler still wants it. It is told between two instructions
-    of Python, so whatever waits within must not wait for long.
-    """
-    wanted = _wanted()
-    if wanted is None:
-        yield
-        return
-    thread, over = ctypes.c_ulong(threading.get_ident()), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(_LOOK_SECONDS):
-            if not wanted():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Abandoned))
-                over.wait(_AGAIN_SECONDS)  # it may take a while to clear up
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        # what was said too late is not for the thread's next piece
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
-
-
-def _wanted() -> Callable[[], bool] | None:
-    """Whether the Dask task that this thread works on is still wanted; None where it works on none."""
-    if "distributed" not in sys.modules:
-        return None
-    from distributed import get_worker
-
-    try:
-        worker = get_worker()
-        task = worker.state.tasks[worker.get_current_task()]
-    except (ValueError, KeyError):  # this is no worker, or not one of its tasks
-        return None
-    # a task whose key was released goes on, as "cancelled", until its function returns
-    return lambda: task.state != "cancelled"
-
-
-@contextmanager
-def _backend(dask: str | None) -> Iterator[None]:
-    """joblib's own process pool, or its Dask backend on an existing cluster."""
+def _in_processes(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int, batch: int | str
+) -> Generator[tuple[int, Result]]:
     import joblib
 
-    if dask is None:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            yield
-        return
-    with _client(dask), joblib.parallel_config(backend=_dask_backend()):
-        yield
+    parent = os.getpid()
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch)
+        results = parallel(joblib.delayed(_one)(function, index, piece, parent) for index, piece in enumerate(pieces))
+    try:
+        for result in results:  # noqa: UP028  (yield from would close it before the except clause)
+            yield result
+    except GeneratorExit:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that the work is thrown away, which is meant
+            results.close()
+        raise
+    except BrokenExecutor:
+        raise NoiseaugError("a worker process was killed, perhaps for its memory; try again with fewer jobs") from None
 
 
-def _dask_backend() -> Any:
-    """joblib's backend for Dask, which also hears of a task that failed outside its function.
+def _on_cluster(
+    client: Any, function: Callable[[Piece], Result], pieces: Sequence[Piece]
+) -> Generator[tuple[int, Result]]:
+    """Results from the client's own futures; the pieces that are left are withdrawn when the client closes."""
+    from distributed import KilledWorker, as_completed
 
-    joblib 1.6 is given such an error, as of a task whose workers all died, but not called back, and waits for ever.
-    """
-    from joblib._dask import DaskDistributedBackend
-
-    class Backend(DaskDistributedBackend):
-        def submit(self, func: Any, callback: Any = None) -> Any:
-            def tell(done: Any) -> None:
-                if not done.cancelled() and done.exception() is not None:
-                    callback(done.exception())
-
-            future = super().submit(func, callback)
-            future.add_done_callback(tell)
-            return future
-
-        def retrieve_result_callback(self, out: Any) -> Any:
-            if isinstance(out, BaseException):
-                raise out
-            return super().retrieve_result_callback(out)
-
-    return Backend()
+    # a piece by itself each, for the scheduler to give to workers that join later
+    futures = [client.submit(_one, function, index, piece, pure=False) for index, piece in enumerate(pieces)]
+    try:
+        for future in as_completed(futures):
+            result: tuple[int, Result] = future.result()
+            yield result
+    except KilledWorker:
+        raise NoiseaugError(
+            "several Dask workers died of the same piece of work, perhaps for its memory; see the workers' logs"
+        ) from None
+    except CancelledError:
+        raise NoiseaugError(f"the Dask scheduler at {client.scheduler.addr} was lost") from None
 
 
 @contextmanager
@@ -289,7 +205,7 @@ async def _knock(address: str) -> None:
     """Connects to a scheduler and leaves, or raises.
 
     A ``Client`` whose construction fails closes itself when it is collected, in whichever thread that happens, and may
-    wait there for ever; so none is made where nothing answers.
+    wait there forever; so none is made where nothing answers.
     """
     from distributed.comm import connect
 

@@ -1,7 +1,7 @@
 from .attacks import attack_frame
 from .engine import TorchBase
 from .grid import GridSpec, run_grid
-from .grid.plan import load_images
+from .grid.grid import load_images
 from .models import build_model, load_checkpoint
 from .objectives import make_objective
 from .training import Job, default_recipe, run_job

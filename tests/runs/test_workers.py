@@ -8,11 +8,12 @@ import os
 import re
 import signal
 import time
+from concurrent.futures import CancelledError
 
 import pytest
 
 from noiseaug import InvalidInputError, NoiseaugError
-from noiseaug.runs import Abandoned, abandonable, count_workers, run_all
+from noiseaug.runs import check_wanted, run_all
 from noiseaug.synthetic.runs import run_study
 from tests.helpers.running import PATIENCE, ROOT, call, dask_cluster, start, wait_until
 from tests.helpers.studies import tiny
@@ -126,7 +127,7 @@ PARENT = f"""
 import os, pathlib, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job does not have
 sys.path.insert(0, {str(ROOT)!r})
-from noiseaug.runs import Abandoned, abandonable, count_workers, run_all
+from noiseaug.runs import run_all
 
 meeting = pathlib.Path(sys.argv[1])
 
@@ -185,13 +186,6 @@ def test_dask_gives_the_same_results(cluster):
         list(run_all((1.0).__truediv__, [1.0, 0.0], dask=cluster))
 
 
-def test_workers_are_counted(cluster):
-    assert [count_workers(), count_workers(3), count_workers(dask=cluster)] == [1, 3, 2]
-    assert count_workers(-1) >= 1
-    with pytest.raises(InvalidInputError, match="jobs is 0"):
-        count_workers(0, cluster)
-
-
 def test_a_scheduler_without_workers_is_told(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("noiseaug.runs.workers._WORKER_PATIENCE", 0.5)
@@ -199,19 +193,19 @@ def test_a_scheduler_without_workers_is_told(monkeypatch):
     with start(*command) as process:
         address = next(found[0] for line in process.stderr if (found := re.search(r"tcp://[\d.:]+", line)))
         with pytest.raises(InvalidInputError, match=f"{address} has no workers; start some: dask worker"):
-            count_workers(dask=address)
+            next(run_all(pid, [0], dask=address))
 
 
 def endless(file):
     """Nothing, or work without an end that leaves a mark when it is ended all the same."""
     if file is None:
         return
+    file.with_suffix(".begun").touch()
     try:
-        with abandonable():
-            file.with_suffix(".begun").touch()
-            while True:
-                time.sleep(0.02)
-    except Abandoned:
+        while True:
+            time.sleep(0.02)
+            check_wanted()
+    except CancelledError:
         file.touch()
         raise
 
@@ -227,8 +221,12 @@ def test_a_dask_worker_ends_what_nobody_waits_for(cluster, tmp_path):
 
 
 def quietly(_):
-    with abandonable():
-        time.sleep(0.3)
+    time.sleep(0.3)
+    check_wanted()
+
+
+def test_work_outside_a_cluster_is_wanted():
+    check_wanted()
 
 
 def die(_):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from noiseaug.tables.levels import levels
 from noiseaug.vision.engine import load_network
 from noiseaug.vision.grid import (
     Cell,
-    GridPlan,
+    Grid,
     GridSpec,
     GridVotes,
     curve_table,
@@ -32,21 +34,27 @@ from noiseaug.vision.grid import (
     optimum_table,
     run_grid,
     tables,
-    work,
+    workers,
 )
 from noiseaug.vision.grid import run as grids
 from noiseaug.vision.grid import votes as grid_votes
 from noiseaug.vision.grid.pictures import draw, read_reference
 from noiseaug.vision.models import load_checkpoint, weights_digest
-from noiseaug.vision.training import run_job
+from noiseaug.vision.objectives import make_objective
+from noiseaug.vision.training import default_recipe, run_job
 from tests.helpers.running import _inside, content
 from tests.helpers.statistics import FALSE_ALARM
 
 ALPHAS, BETAS, RADII = (0.0, 0.3, 0.6), (0.0, 0.4), (0.0, 0.2)
 
 
+def recipe(objective="gaussian", **changes):
+    settled = {"epochs": 2, **changes}
+    return default_recipe("linear", (1, 8, 8), make_objective(objective, 0.0), **settled)
+
+
 def small(**changes):
-    settled = {"radii": RADII, "arch": "linear", "training": {"epochs": 2}, "n": 50, "n0": 10, "images": 40}
+    settled = {"radii": RADII, "recipe": recipe(), "n": 50, "n0": 10, "images": 40}
     return GridSpec("digits", **{"train_sigma": ALPHAS, "smooth_sigma": BETAS, "validation": 60, **settled, **changes})
 
 
@@ -144,7 +152,7 @@ def test_models_are_trained_as_asked(whole):
 # --- interrupted, resumed, divided
 
 
-@pytest.mark.parametrize(("module", "function"), [(grid_votes, "certify"), (work, "run_job")])
+@pytest.mark.parametrize(("module", "function"), [(grid_votes, "certify"), (workers, "run_job")])
 def test_a_stopped_grid_goes_on_and_ends_the_same(module, function, whole, tmp_path, monkeypatch, no_pictures):
     out, calls, original = tmp_path / "grid", [], getattr(module, function)
 
@@ -192,13 +200,16 @@ class After:
 
 
 def test_votes_end_as_soon_as_they_are_told_to(whole, tmp_path):
-    plan, log, cell = GridPlan.load(small()), tmp_path / "log.jsonl", Cell(0.3, 0.4, 0, "test")
-    base, _, told = load_network(whole[0] / "models/a0.3-s0", "cpu", "float32")
-    with pytest.raises(grid_votes.Stopped):
-        grid_votes.cell_votes(plan, base, told, cell, log, plan.vote_batch, After(19))
+    grid, cell = Grid(small(), tmp_path), Cell(0.3, 0.4, 0, "test")
+    grid.begin()
+    log, batch = grid.log(cell), grid_votes.cpu_batch(grid)
+    base, _, provenance = load_network(whole[0] / "models/a0.3-s0", "cpu", "float32")
+    with pytest.raises(CancelledError):
+        grid_votes.vote_cell(grid, base, provenance, cell, batch, After(19))
     # selection and estimation of nine images; they are kept, and the rest follows
     assert len(read_log(log)[1]) == 9
-    frame = grid_votes.cell_votes(plan, base, told, cell, log, plan.vote_batch, threading.Event())
+    grid_votes.vote_cell(grid, base, provenance, cell, batch, threading.Event())
+    frame = grid.votes(cell)
     _, expected = read_log(whole[0] / "votes/a0.3-s0-b0.4-test.jsonl")
     pd.testing.assert_frame_equal(frame.drop(columns="seconds"), expected.drop(columns="seconds"))
 
@@ -249,16 +260,16 @@ def test_models_start_from_the_clean_one_of_their_seed(tmp_path, no_pictures):
     assert set(table["seed"]) == {0, 1}
     assert pd.read_csv(out / "optimum.csv")["seeds"].tolist() == [2, 2, 2]
     # where the grid has a clean model of its own it is that one
-    plan = GridPlan.load(small(init_from_clean=True))
+    plan = Grid(small(init_from_clean=True), tmp_path)
     assert plan.start(0) == plan.models[0]
-    adversarial = GridPlan.load(small(init_from_clean=True, objective="smoothadv"))
+    adversarial = Grid(small(init_from_clean=True, recipe=recipe("smoothadv")), tmp_path)
     assert adversarial.start(0).name == "clean-s0"
 
 
 def test_another_grid_is_refused_and_other_radii_are_not(whole, monkeypatch):
     out, table = whole
     before = content(out)
-    for changes in ({"training": {"epochs": 3}}, {"n": 60}, {"train_sigma": (0.0, 0.3)}, {"validation": 61}):
+    for changes in ({"recipe": recipe(epochs=3)}, {"n": 60}, {"train_sigma": (0.0, 0.3)}, {"validation": 61}):
         with pytest.raises(InvalidInputError, match="holds a run of another description"):
             run_grid(small(**changes), out, resume=True)
     with pytest.raises(InvalidInputError, match="add --resume"):
@@ -493,13 +504,12 @@ def test_radii_out_of_reach_are_told_with_the_votes_they_need():
         assert largest_radius(Run(level, n - 1, 1e-3)) < radius <= largest_radius(Run(level, n, 1e-3))
 
 
-def test_few_votes_do_not_pay_for_many():
-    plan = GridPlan.load(small(n=100, n0=20))
+def test_few_votes_do_not_pay_for_many(tmp_path):
     # a block holds 1024 noisy digits; batches are equal parts of it
-    size = 1024 / -(-1024 // plan.vote_batch)
+    size = 1024 / -(-1024 // grid_votes.cpu_batch(Grid(small(n=100, n0=20), tmp_path)))
     classified = sum(math.ceil(votes / size) * size for votes in (20, 100))
     assert classified <= 1.25 * 120
-    assert GridPlan.load(small(n=10_000)).vote_batch > 150
+    assert grid_votes.cpu_batch(Grid(small(n=10_000), tmp_path)) > 150
 
 
 # --- the command
@@ -510,21 +520,23 @@ def test_the_command(tmp_path, no_pictures):
     arguments = [
         *("--model", "linear", "--train-sigma", "0:.3:2", "--smooth-sigma", ".4", "--radii", "0,5", "--epochs", 2),
         *("--n", 50, "--n0", 10, "--images", 20, "--validation", 30, "--set", "copies=2", "--out", out),
+        *("--clip", 1, "--ema", 0.5, "--momentum", 0.8, "--crop", 1, "--flip", "--train-precision", "bfloat16"),
     ]
     done = call_grid(*arguments)
     assert done.status == 0, done.err
     assert "risk" in done.out
     assert str(out / "optimum.csv") in done.out
     assert "note: 50 votes at failure_prob 0.001 certify no radius above" in done.err
-    assert "2 models" in done.err
-    assert "steps of an untrained one" in done.err
-    assert "100%" in done.err
-    told = json.loads((out / "models/a0.3-s0/run.json").read_text())["description"]["objective"]
-    assert told == {"name": "gaussian", "train_sigma": 0.3, "copies": 2}
+    assert "2 models to train, 60 votes on each of 102 images" in done.err
+    assert re.search(r"100%.* 2/2 ", done.err)
+    model = json.loads((out / "models/a0.3-s0/run.json").read_text())["description"]
+    assert model["objective"] == {"name": "gaussian", "train_sigma": 0.3, "copies": 2}
+    asked = {"clip": 1, "ema": 0.5, "momentum": 0.8, "crop": 1, "flip": True, "precision": "bfloat16"}
+    assert {name: model[name] for name in asked} == asked
     assert call_grid(*arguments).complaint.endswith("add --resume, or choose another --out")
     again = call_grid(*arguments, "--resume")
     assert again.status == 0
-    assert "0 models" in again.err
+    assert "0 models to train, 60 votes on each of 0 images" in again.err
 
 
 @pytest.mark.parametrize(
@@ -586,8 +598,8 @@ def test_votes_of_another_model_are_refused(whole, tmp_path):
     run_grid(small(train_sigma=(0.3,), smooth_sigma=(0.0,)), out)
     for path in (out / "models/a0.3-s0").iterdir():
         path.unlink()
-    plan = GridPlan.load(small(train_sigma=(0.3,), smooth_sigma=(0.0,), seeds=(1,)))
-    run_job(plan.job(plan.models[0], out), tmp_path / "other")
+    other = Grid(small(train_sigma=(0.3,), smooth_sigma=(0.0,), seeds=(1,)), tmp_path)
+    run_job(other.job(other.models[0]), tmp_path / "other")
     record = json.loads((tmp_path / "other/run.json").read_text())
     record["description"]["seed"] = 0
     (out / "models/a0.3-s0/run.json").write_text(json.dumps(record))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,13 @@ import pytest
 import torch
 
 from noiseaug.errors import InvalidInputError, NoiseaugError
-from noiseaug.vision.grid import GridPlan, GridSpec, run_grid
+from noiseaug.vision.grid import Grid, GridSpec, run_grid
 from noiseaug.vision.grid import run as grids
-from noiseaug.vision.grid import work as grid_work
-from noiseaug.vision.grid import workers as grid_spread
-from noiseaug.vision.grid.directory import GridDirectory
-from noiseaug.vision.grid.work import Machine, Timing, Work
-from noiseaug.vision.grid.workers import _ALONE, _do, _Piece, _Place
+from noiseaug.vision.grid import workers as grid_workers
+from noiseaug.vision.grid.workers import Place, do
 from noiseaug.vision.models import load_checkpoint, weights_digest
+from noiseaug.vision.objectives import make_objective
+from noiseaug.vision.training import default_recipe
 from tests.helpers.running import PATIENCE, call_root, dask_cluster, start, wait_until
 
 ALPHAS, BETAS, SEEDS = (0.3, 0.6), (0.0, 0.4), (0, 1)
@@ -62,8 +60,9 @@ def images(tmp_path_factory):
     return path
 
 
-def small(images, **changes):
-    settled = {"radii": (0.0, 0.2), "arch": "linear", "training": {"epochs": 2}, "n": 50, "n0": 10, "images": 20}
+def small(images, arch="linear", **changes):
+    recipe = default_recipe(arch, (1, 4, 4), make_objective("gaussian", 0.0), epochs=2)
+    settled = {"radii": (0.0, 0.2), "recipe": recipe, "n": 50, "n0": 10, "images": 20}
     levels = {"train_sigma": ALPHAS, "smooth_sigma": BETAS, "seeds": SEEDS, "validation": 20, "init_from_clean": True}
     return GridSpec(str(images), **{**levels, **settled, **changes})
 
@@ -132,7 +131,6 @@ def test_a_worker_s_error_is_one_line_and_what_is_finished_stays(images, whole, 
     done = call_root(*command)
     assert done.status == 2
     assert done.complaint == f"{spoilt} exists and holds no run; choose another --out"
-    assert "for 2 workers that do not slow each other down" in done.err
     kept = {path: path.stat().st_mtime_ns for path in (out / "models").glob("*-s0/model.safetensors")}
     assert len(kept) == 3
     (spoilt / "mine").unlink()
@@ -210,58 +208,39 @@ def workers(parent):
 @pytest.fixture
 def place(images, tmp_path):
     """Where a worker works; this process sent it."""
-    plan = GridPlan.load(small(images))
-    digests = plan.train.digest, plan.test.digest
-    return _Place(plan.spec, digests, tmp_path / "grid", Path.cwd(), None, Machine("cpu", None), (os.getpid(), ""))
+    grid = Grid(small(images), tmp_path / "grid")
+    return Place(grid.path, Path.cwd(), None, (grid.train.digest, grid.test.digest), "cpu", None, os.getpid())
 
 
-def test_a_piece_has_the_process_and_one_thread_to_itself(place):
+def test_a_piece_has_the_process_and_one_thread_to_itself(place, images, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        grid_workers, "work", lambda *arguments: found.append((torch.get_num_threads(), grid_workers._ALONE.locked()))
+    )
+    spec = small(images)
+    grid = Grid(spec, place.path)
+    grid.begin()
     torch.set_num_threads(3)
-    with place.entered():
-        assert torch.get_num_threads() == 1
-        assert place.machine.threads == 1
-        assert _ALONE.locked()
+    do(spec, place, (grid.models[0], True))
+    assert found == [(1, True)]
     assert torch.get_num_threads() == 3
-    assert not _ALONE.locked()
+    assert not grid_workers._ALONE.locked()
 
 
-def test_a_worker_without_the_directory_or_with_other_images_says_so(place, monkeypatch):
-    monkeypatch.setattr(grid_spread, "_DIRECTORY_SECONDS", 0.1)
-    piece = _Piece(place, GridPlan.load(place.spec).models[0], True)
+def test_a_worker_without_the_directory_or_with_other_images_says_so(place, images, monkeypatch):
+    monkeypatch.setattr(grid_workers, "_DIRECTORY_SECONDS", 0.1)
+    spec = small(images)
+    task = Grid(spec, place.path).models[0], True
     with pytest.raises(InvalidInputError, match=r"is not there on the worker .* that all workers share"):
-        _do(piece)
+        do(spec, place, task)
     assert not place.path.exists()
     with pytest.raises(InvalidInputError, match="holds other images than where the grid was begun"):
-        _do(replace(piece, place=replace(place, digests=("0", "1"))))
+        do(spec, replace(place, digests=("0", "1")), task)
 
 
-def test_logs_that_never_appear_are_told(images, tmp_path, monkeypatch):
+def test_logs_that_never_appear_are_an_error(images, tmp_path, monkeypatch):
     """As where another machine has a directory of its own under the same name."""
-    monkeypatch.setattr(grid_spread, "_LOGS_SECONDS", 0.1)
-    monkeypatch.setattr(
-        grid_spread, "run_all", lambda function, pieces, **options: ((i, None) for i in range(len(pieces)))
-    )
-    with pytest.raises(NoiseaugError, match=r"16 of 16 logs that the workers wrote are not to be seen in .*votes"):
+    monkeypatch.setattr(grids, "_LOGS_SECONDS", 0.1)
+    monkeypatch.setattr(grids, "run_all", lambda function, tasks, **options: ((i, None) for i in range(len(tasks))))
+    with pytest.raises(NoiseaugError, match=r"16 of 16 logs that the workers wrote do not appear in .*votes"):
         run_grid(small(images), tmp_path / "grid", jobs=2)
-
-
-@pytest.mark.parametrize(
-    ("pieces", "workers", "expected"),
-    [([3, 3, 3], 2, 6), ([1, 5], 2, 5), ([4, 1, 1, 1], 2, 4), ([], 3, 0), ([2, 2], 1, 4)],
-)
-def test_the_last_of_several_workers_counts(pieces, workers, expected):
-    assert grid_work._longest(pieces, workers) == expected
-
-
-def test_the_estimate_for_several_workers(images, tmp_path, capsys):
-    plan = GridPlan.load(small(images, seeds=(0,), train_sigma=(0.3, 0.6, 0.9)))
-    work = Work(GridDirectory(tmp_path, plan), plan.models)
-    # the clean model first, then three models on two workers; 40 images each at β = .4, none of which β = 0 needs
-    work.announce(Timing(10.0, 7, 0.5, 4), 2)
-    err = capsys.readouterr().err
-    assert err.startswith(
-        "about 70 s for 2 workers that do not slow each other down, 100 s for one: ".replace("100 s", "2 min")
-    )
-    assert re.search(r"4 models, 40 s \(from 7 steps .*; 60 votes 120 times, 60 s \(from 4 times\)", err)
-    work.announce(Timing(10.0, 7, 0.5, 4), 1)
-    assert capsys.readouterr().err.startswith("about 2 min: 4 models")

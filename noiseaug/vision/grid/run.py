@@ -10,25 +10,31 @@ stopped goes on where it was.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noiseaug import validation
-from noiseaug.runs import count_workers
+from noiseaug.errors import NoiseaugError
+from noiseaug.runs import check_jobs, run_all
+from noiseaug.runs.progress import progress_bar
 from noiseaug.vision.device import as_device
-from noiseaug.vision.grid.directory import GridDirectory
+from noiseaug.vision.grid.grid import Grid, GridModel
 from noiseaug.vision.grid.pictures import draw, read_reference
-from noiseaug.vision.grid.plan import GridPlan, GridSpec
-from noiseaug.vision.grid.tables import Cell, GridVotes, curve_table, grid_table, optimum_table
-from noiseaug.vision.grid.work import Machine, Work, time_model, train, vote
-from noiseaug.vision.grid.workers import Crew, spread
-from noiseaug.vision.models import build_model
+from noiseaug.vision.grid.spec import GridSpec
+from noiseaug.vision.grid.tables import GridVotes, curve_table, grid_table, optimum_table
+from noiseaug.vision.grid.workers import Place, Task, appears, do, look, work
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["run_grid"]
+
+_LOGS_SECONDS = 60.0  # for the logs of workers to appear here
 
 
 def run_grid(
@@ -62,7 +68,8 @@ def run_grid(
         resume: keep the models and votes that are there.
         reference: CSV file with published risks, columns train_sigma, smooth_sigma and risk, to lay over the picture.
         reference_name: what to call them.
-        progress: show an estimate of the time, then a bar, on standard error.
+        progress: say what there is to do and show a bar, on standard error. It estimates the time left from the models
+            that are finished.
 
     Returns:
         The table of :func:`~noiseaug.vision.grid.grid_table`. Where models of other shards are still missing it
@@ -72,59 +79,86 @@ def run_grid(
         InvalidInputError: for bad input, or a directory of something else.
         NoiseaugError: where a worker process, or the Dask scheduler, is lost; what is finished stays.
     """
-    out = Path(out)
-    machine = Machine(device, None if vote_batch is None else validation.integer("vote_batch", vote_batch))
+    if vote_batch is not None:
+        vote_batch = validation.integer("vote_batch", vote_batch)
+    check_jobs(jobs)
     if dask is None:
         as_device(device)
     published = None if reference is None else (reference_name, read_reference(reference))
-    plan = GridPlan.load(spec, root)
-    part = plan.part(shard)
-    build_model(plan.arch, plan.train.shape, plan.train.num_classes)  # one that does not fit is refused now
-    crew = None if jobs == 1 and dask is None else Crew(jobs, dask, count_workers(jobs, dask))
-    directory = GridDirectory(out, plan)
-    with directory.taken(resume, part, whole=shard is None):
-        work = Work(directory, part)
-        note = spec.out_of_reach()
-        if progress and note is not None:
-            print(f"note: {note}", file=sys.stderr)
-        cells = _run(work, machine, progress) if crew is None else spread(work, machine, root, crew, progress)
-        for cell in (cell for model in plan.models for cell in plan.cells(model) if cell not in cells):
-            frame = directory.stored(cell)
-            if frame is None:
-                return grid_table(_gathered(plan, cells))
-            cells[cell] = frame
-        return _finish(directory, _gathered(plan, cells), published)
+    grid = Grid(spec, Path(out), root)
+    models = grid.shard(shard)
+    place = Place(
+        grid.path.absolute(),
+        Path.cwd(),
+        None if root is None else Path(root).expanduser().absolute(),
+        (grid.train.digest, grid.test.digest),
+        device,
+        vote_batch,
+        os.getpid(),
+    )
+    with grid.claimed(models, resume):
+        if dask is not None:
+            list(run_all(partial(look, spec), [place], dask=dask))
+        grid.begin()
+        _do_all(grid, models, place, jobs, dask, progress)
+        return _finish(grid, models, published)
 
 
-def _gathered(plan: GridPlan, cells: dict[Cell, pd.DataFrame]) -> GridVotes:
-    spec = plan.spec
-    return GridVotes(spec.data, f"{plan.arch}, {spec.objective}", cells, spec.radii, spec.n, spec.failure_prob)
-
-
-def _finish(directory: GridDirectory, votes: GridVotes, reference: tuple[str, pd.DataFrame] | None) -> pd.DataFrame:
-    """Writes tables and pictures; returns the table."""
-    tables = {"table": grid_table(votes), "optimum": optimum_table(votes)}
-    figures = draw(votes, curve_table(votes), tables["optimum"], reference)
-    directory.finish(tables, figures, votes.radii)
-    return tables["table"]
-
-
-def _run(work: Work, machine: Machine, progress: bool) -> dict[Cell, pd.DataFrame]:
-    """Trains and evaluates the models here; returns the votes of those that are evaluated."""
-    directory = work.directory
+def _do_all(grid: Grid, models: list[GridModel], place: Place, jobs: int, dask: str | None, progress: bool) -> None:
+    """Trains the models and counts their votes, here or on workers; first those that others start from."""
+    starts = [start for seed in sorted({model.seed for model in models}) if (start := grid.start(seed)) is not None]
+    phases: list[list[Task]] = [[(start, False) for start in starts], [(model, True) for model in models]]
+    cells = [cell for model in models for cell in grid.cells(model)]
+    untrained = {model for model in (*starts, *models) if not grid.is_trained(model)}
+    unfinished = untrained | {model for model in models if any(map(grid.missing, grid.cells(model)))}
     if progress:
-        work.announce(time_model(directory.plan, machine, *work.question()), workers=1)
-    directory.begin()
-    cells: dict[Cell, pd.DataFrame] = {}
-    voting = {cell: work.voting_seconds(cell) for model in work.part for cell in directory.plan.cells(model)}
-    with work.bar(progress) as bar:
-        for number, model in enumerate(work.models, start=1):
-            where = f"model {number}/{len(work.models)} (α = {model.train_sigma:g}, seed {model.seed})"
-            bar.set_description_str(f"{where}, training")
-            seconds = work.training_seconds(model)
-            train(directory, model, machine)
-            bar.update(seconds)
-            if model in work.part:
-                bar.set_description_str(f"{where}, voting")
-                cells |= vote(directory, model, machine, lambda cell: bar.update(voting[cell]))
-    return cells
+        _announce(grid, len(untrained), sum(grid.missing(cell) for cell in cells if cell.smooth_sigma > 0))
+    with progress_bar(
+        total=len(unfinished),
+        show=progress,
+        unit="model",
+        smoothing=0,  # the mean of all finished models: several may end at the same time
+    ) as bar:
+        for tasks in phases:
+            if jobs == 1 and dask is None:
+                results = _here(grid, place, tasks, bar.set_description_str)
+            else:
+                results = run_all(partial(do, grid.spec, place), tasks, jobs=jobs, dask=dask, one_by_one=True)
+            with closing(results):
+                for index, _ in results:
+                    model, evaluated = tasks[index]
+                    bar.update(model in unfinished and (evaluated or model not in models))
+    if not appears(lambda: not any(map(grid.missing, cells)), _LOGS_SECONDS):
+        raise NoiseaugError(
+            f"{sum(map(bool, map(grid.missing, cells)))} of {len(cells)} logs that the workers wrote do not appear in "
+            f"{grid.path / 'votes'}; --resume looks again"
+        )
+
+
+def _here(grid: Grid, place: Place, tasks: list[Task], describe: Callable[[str], None]) -> Generator[tuple[int, None]]:
+    for index, task in enumerate(tasks):
+        describe(f"α = {task[0].train_sigma:g}, seed {task[0].seed}")
+        work(grid, place, task)
+        yield index, None
+
+
+def _announce(grid: Grid, models: int, images: int) -> None:
+    spec = grid.spec
+    note = spec.out_of_reach()
+    if note is not None:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"to do: {models} models to train, {spec.n0 + spec.n} votes on each of {images} images", file=sys.stderr)
+
+
+def _finish(grid: Grid, models: list[GridModel], reference: tuple[str, pd.DataFrame] | None) -> pd.DataFrame:
+    """The table of the whole grid, after tables and pictures are written, or of some models while others lack votes."""
+    spec = grid.spec
+    whole = not any(grid.missing(cell) for model in grid.models for cell in grid.cells(model))
+    cells = {cell: grid.votes(cell) for model in (grid.models if whole else models) for cell in grid.cells(model)}
+    name = f"{grid.recipe.arch}, {grid.recipe.objective.name}"
+    votes = GridVotes(spec.data, name, cells, spec.radii, spec.n, spec.failure_prob)
+    table = grid_table(votes)
+    if whole:
+        optimum = optimum_table(votes)
+        grid.finish({"table": table, "optimum": optimum}, draw(votes, curve_table(votes), optimum, reference))
+    return table

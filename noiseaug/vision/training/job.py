@@ -21,6 +21,7 @@ import torch
 from noiseaug import validation as checks
 from noiseaug.data import LabelledSet
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs import check_wanted
 from noiseaug.runs.progress import progress_bar
 from noiseaug.vision.device import as_device
 from noiseaug.vision.models import (
@@ -272,6 +273,7 @@ def _train(
         def after_step(trainer: Trainer, steps: int) -> None:
             nonlocal saved
             bar.update(images * trainer.batch // steps + trainer.epoch * images - bar.n)
+            check_wanted()
             if workers.any(interrupted()):
                 trainer.sums()  # nothing that is not finite is kept
                 workers.lead(lambda: directory.save(trainer))
