@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import pytest
 import torch
 
 from noiseaug.errors import InvalidInputError, NoiseaugError
-from noiseaug.vision.grid import Grid, GridSpec, run_grid
+from noiseaug.vision.grid import Grid, GridSpec, run_grid, votes
 from noiseaug.vision.grid import run as grids
 from noiseaug.vision.grid import workers as grid_workers
 from noiseaug.vision.grid.workers import Place, do
 from noiseaug.vision.models import load_checkpoint, weights_digest
 from noiseaug.vision.objectives import make_objective
-from noiseaug.vision.training import default_recipe
+from noiseaug.vision.training import default_recipe, job
 from tests.helpers.running import PATIENCE, call_root, dask_cluster, start, wait_until
 
 ALPHAS, BETAS, SEEDS = (0.3, 0.6), (0.0, 0.4), (0, 1)
@@ -236,6 +237,23 @@ def test_a_worker_without_the_directory_or_with_other_images_says_so(place, imag
     assert not place.path.exists()
     with pytest.raises(InvalidInputError, match="holds other images than where the grid was begun"):
         do(spec, replace(place, digests=("0", "1")), task)
+
+
+@pytest.mark.parametrize("module", [job, votes])
+def test_a_model_that_nobody_waits_for_is_given_up(module, images, tmp_path, monkeypatch, whole):
+    """As on a Dask worker whose client has left."""
+    out = tmp_path / "grid"
+
+    def withdrawn():
+        raise CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "check_wanted", withdrawn)
+        with pytest.raises(CancelledError):
+            run_grid(small(images), out)
+    assert json.loads((out / "run.json").read_text())["status"] == "unfinished"
+    run_grid(small(images), out, resume=True)
+    assert same(out, whole[0])
 
 
 def test_logs_that_never_appear_are_an_error(images, tmp_path, monkeypatch):

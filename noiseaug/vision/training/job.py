@@ -294,6 +294,7 @@ def _train(
             nonlocal saved
             bar.update(trainer.epoch * images - bar.n)
             workers.lead(lambda: record(trainer.rows[-1]))
+            check_wanted()
             if workers.any(interrupted()):
                 raise KeyboardInterrupt
             saved = time.monotonic()
