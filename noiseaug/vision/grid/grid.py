@@ -74,7 +74,7 @@ class Grid(RunDirectory):
     """
 
     def __init__(self, spec: GridSpec, path: Path, root: Path | str | None = None, folder: Path = Path()) -> None:
-        # the classes that a name may choose after a colon stay where they are
+        # a name may end in classes after a colon, which a path keeps
         name = str(folder / Path(spec.data).expanduser()) if ".npz" in spec.data else spec.data
         train, test = (replace(load_images(name, split, root=root), name=spec.data) for split in ("train", "test"))
         self.spec, self.train, self.test = spec, train, test

@@ -3,9 +3,9 @@
     spec = GridSpec("mnist", train_sigma=(0, 0.25, 0.5), smooth_sigma=(0, 0.25, 0.5), radii=(0, 0.25))
     table = run_grid(spec, Path("grid"), progress=True)
 
-The directory holds ``run.json`` (what the grid is), ``models/`` (a training run each), ``votes/`` (a log for each
-model, β and set of images), and once all of them are there ``table.csv``, ``optimum.csv`` and pictures. A grid that was
-stopped goes on where it was.
+The directory holds ``run.json`` (what the grid is), ``models/`` (a training run for each), ``votes/`` (a log for each
+model, β and set of images), and once these are complete ``table.csv``, ``optimum.csv`` and pictures. A stopped grid
+resumes where it was.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def run_grid(
         out: the directory; created, or that of the same grid.
         root: folder of image sets, where it is not the usual one.
         device: where to train and to vote.
-        vote_batch: noisy images classified at a time; by default what wastes little on so few votes.
-        shard: ``"i/k"`` does the i-th of k parts of the models; shards may run at a time, in one directory.
-        jobs: worker processes, −1 for one a core, each with a model at a time on one thread; 1 does them here, on all
-            threads. On a CPU the table is that of one thread here, bit for bit; more threads round otherwise.
-        dask: address of a Dask scheduler to run on instead of local processes, with a model at a time in each worker
+        vote_batch: noisy images classified at a time; by default a size that wastes little on so few votes.
+        shard: ``"i/k"`` does the i-th of k parts of the models; shards may run at the same time, in one directory.
+        jobs: worker processes, −1 for one per core, each with one model at a time on one thread; 1 works here, on all
+            threads. On a CPU the table equals that of one thread here, bit for bit; more threads round differently.
+        dask: address of a Dask scheduler to run on instead of local processes, with one model at a time in each worker
             process. The workers must share ``out``; ``device`` is each worker's own.
         resume: keep the models and votes that are there.
         reference: CSV file with published risks, columns train_sigma, smooth_sigma and risk, to lay over the picture.
@@ -72,8 +72,8 @@ def run_grid(
             that are finished.
 
     Returns:
-        The table of :func:`~noiseaug.vision.grid.grid_table`. Where models of other shards are still missing it
-        is that of this part, and no tables or pictures are written.
+        The table of :func:`~noiseaug.vision.grid.grid_table`. While models of other shards are missing it covers this
+        shard alone, and no tables or pictures are written.
 
     Raises:
         InvalidInputError: for bad input, or a directory of something else.

@@ -51,8 +51,8 @@ class GridSpec:
         images: approximate number of test images; every k-th is taken.
         validation: images at the end of the training set that are held out to choose α on. By default 1000, or a
             fifth of a small training set.
-        init_from_clean: whether each model starts from the clean one of its seed (Pal & Sulam 2023).
-        precision: in which the models vote.
+        init_from_clean: whether each model starts from the clean model of its seed (Pal & Sulam 2023).
+        precision: numerical precision of the voting.
 
     Raises:
         InvalidInputError: for values out of range and unknown names.
@@ -95,9 +95,9 @@ class GridSpec:
         return tuple(level for level in self.smooth_sigma if level > 0)
 
     def out_of_reach(self) -> str | None:
-        """A line about the radii that n votes cannot certify at some β, and how many could; None where there are none.
+        """A note on the radii that n votes cannot certify at some β, and how many votes could; None if there are none.
 
-        Were all n votes for one class, Cohen et al.'s rule would certify β Φ⁻¹(failure_prob^{1/n}).
+        If all n votes agree, Cohen et al.'s rule certifies β Φ⁻¹(failure_prob^{1/n}), and never more.
         """
         needed = {}
         for level in self.smoothed:

@@ -37,11 +37,11 @@ _ALONE = threading.Lock()  # torch has one source of random numbers for all thre
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker finds everything.
+    """What a worker needs to find the grid and to run its models.
 
     Attributes:
         path: the grid's directory, absolute.
-        folder: what the name of a file of images is relative to.
+        folder: what the name of a ``.npz`` file of images is relative to.
         root: folder of image sets, where it is not the usual one, absolute.
         digests: of the training and test images.
         device: where models run.
