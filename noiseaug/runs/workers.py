@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from noiseaug.errors import InvalidInputError, NoiseaugError
+from noiseaug.runs.progress import progress_bar
 
 __all__ = ["check_jobs", "check_wanted", "run_all"]
 
@@ -54,13 +55,9 @@ def run_all(
         NoiseaugError: where a worker process or the scheduler is lost.
     """
     check_jobs(jobs)
-    from tqdm import tqdm
-
-    # a log file gets a line now and then, a terminal a bar that moves
-    every = 0.1 if sys.stderr.isatty() else 10.0
     with (
         nullcontext() if dask is None else _client(dask) as client,
-        tqdm(total=len(pieces), desc=progress, disable=progress is None, unit="cell", mininterval=every) as bar,
+        progress_bar(total=len(pieces), desc=progress, show=progress is not None, unit="cell") as bar,
     ):
         results: Generator[tuple[int, Result]]
         if client is not None:

@@ -11,7 +11,7 @@ from noiseaug.bridge.samples import training_part  # noqa: E402
 from noiseaug.certification import certify  # noqa: E402
 from noiseaug.data import DataSource, load_data, load_images  # noqa: E402
 from noiseaug.subjects import load_subject  # noqa: E402
-from noiseaug.vision.grid.plan import load_grid_images  # noqa: E402
+from noiseaug.vision.grid import Grid, GridSpec  # noqa: E402
 from noiseaug.vision.models import build_model, save_checkpoint  # noqa: E402
 from noiseaug.vision.objectives import make_objective  # noqa: E402
 from noiseaug.vision.training import Job, default_recipe  # noqa: E402
@@ -55,8 +55,9 @@ def everywhere(name, folder, root=None):
     data = load_data(name, root)
     for split, own in (("test", data.test), ("train", data.train)):
         assert_equal(load_images(name, split, root=root), own)
-    for own, grid in zip((data.train, data.test), load_grid_images(name, root), strict=True):
-        assert_equal(own, grid)
+    grid = Grid(GridSpec(name, (0.0,), (0.5,)), folder / "grid", root)
+    assert_equal(data.train, grid.train)
+    assert_equal(data.test, grid.test)
     save_checkpoint(folder / "net.safetensors", build_model("linear", data.test.shape, 10), {"data": name})
     for classifier in ("neighbours", folder / "net.safetensors"):
         subject = load_subject(str(classifier), name, root=root)
