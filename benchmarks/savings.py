@@ -11,7 +11,16 @@ import numpy as np
 from scipy import special
 
 from benchmarks import Row, benchmark
-from noiseaug.certificates import Certificate, Cohen, ConfidenceSequence, FullRadius, MultiLook, Run, TCertify
+from noiseaug.certificates import (
+    Certificate,
+    CertificationSetting,
+    Cohen,
+    ConfidenceSequence,
+    FullRadius,
+    MultiLook,
+    TCertify,
+    VoteBudget,
+)
 
 SIGMA, VOTES, LEVEL = 0.5, 100_000, 0.001
 RADII = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.9])
@@ -31,7 +40,7 @@ def path(p: float, looks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.cumsum(rng.binomial(np.diff(looks, prepend=0), p))
 
 
-def played(rule: Certificate, run: Run, looks: np.ndarray, hits: np.ndarray) -> tuple[float, int]:
+def played(rule: Certificate, run: CertificationSetting, looks: np.ndarray, hits: np.ndarray) -> tuple[float, int]:
     """Radius (−1: abstained) and votes used on one path."""
     mine = rule.looks(run)
     counts = np.stack([hits[np.searchsorted(looks, mine)], mine], axis=1)
@@ -46,7 +55,7 @@ def played(rule: Certificate, run: Run, looks: np.ndarray, hits: np.ndarray) -> 
 @benchmark("savings")
 def run(repeats: int) -> list[Row]:
     """Votes of the fixed number against those of each rule, and how many inputs each certifies."""
-    run_, size, rows = Run(SIGMA, VOTES, LEVEL), 1000 * repeats, []
+    run_, size, rows = CertificationSetting(SIGMA, VoteBudget(VOTES, LEVEL)), 1000 * repeats, []
     inputs = population(size)
     rules: list[tuple[Certificate, float, int]] = [(FullRadius(), 0.0, 0)]
     for radius in (0.25, 0.5, 1.0):
@@ -74,7 +83,7 @@ def run(repeats: int) -> list[Row]:
 @benchmark("t-certify")
 def two_sided(repeats: int) -> list[Row]:
     """T-CERTIFY's radius over Cohen's, ten classes, wrong mass in one class or spread; ratio of the radii."""
-    run_ = Run(SIGMA, VOTES, LEVEL, 10)
+    run_ = CertificationSetting(SIGMA, VoteBudget(VOTES, LEVEL), 10)
     rows = []
     for spread in ("one class", "spread evenly"):
         for p in (0.55, 0.6, 0.8, 0.95, 0.99):

@@ -22,7 +22,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._networks import COLOUR, SHAPES, SIGMA, ResultTable, add_options, obvious, rate
-from noiseaug.certificates import MultiLook, Run
+from noiseaug.certificates import CertificationSetting, MultiLook, VoteBudget
 from noiseaug.certification import Certifier
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import outcomes_frame
@@ -103,7 +103,7 @@ def at_one_radius(base: TorchBase, subject: Any, options: argparse.Namespace, lo
     images, labels = subject.data.inputs[::every], subject.data.labels[::every]
     rule = MultiLook((options.radius,))
     counter = base.vote_counter(noise=GaussianNoise(SIGMA))
-    certifier = Certifier(counter, Run(SIGMA, FULL, 1e-3, counter.num_classes), 100, rule)
+    certifier = Certifier(counter, CertificationSetting(SIGMA, VoteBudget(FULL, 1e-3), counter.num_classes), rule)
     given = [(x, index, int(y)) for index, (x, y) in enumerate(zip(images, labels, strict=True))]
     list(certifier.outcomes(given[:4]))  # prepared, compiled and captured
     begun = time.perf_counter()

@@ -130,13 +130,16 @@ class VoteBudget:
     Attributes:
         votes: n, votes behind the bound.
         failure_prob: one-sided failure probability of the Clopper–Pearson bound.
+        n0: separate votes that pick the class.
     """
 
     votes: int = 100_000
     failure_prob: float = 0.001
+    n0: int = 100
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "votes", validation.integer("votes", self.votes))
+        object.__setattr__(self, "n0", validation.integer("n0", self.n0))
         object.__setattr__(self, "failure_prob", validation.probability("failure_prob", self.failure_prob))
 
     def needed(self, radius: float, smooth_sigma: float) -> int:

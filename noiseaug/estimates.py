@@ -8,25 +8,26 @@ from typing import Literal
 
 __all__ = ["Estimate", "Method"]
 
-Method = Literal["exact", "numeric", "sampled"]
+Method = Literal["exact", "numeric", "sampled", "measured"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with an interval and how both were had.
+    """A value with an interval, and how they were obtained.
 
     ``method`` is ``"exact"`` for a closed form (evaluated up to rounding and root-finding), ``"numeric"`` for a
     quadrature whose interval holds its estimated error, and ``"sampled"`` for an average over ``n`` draws whose
-    interval misses the true value with probability at most ``failure_prob``.
+    interval misses the true value with probability at most ``failure_prob``; ``"measured"`` is the same for a trained
+    model on ``n`` test inputs.
 
     Attributes:
         value: the best single number.
         lower: lower end of the interval; equal to ``value`` for closed forms.
         upper: upper end of the interval.
-        method: how the number was had.
-        n: draws behind a sampled value, else 0.
+        method: how the number was obtained.
+        n: draws behind a sampled or measured value, else 0.
         failure_prob: probability that the interval misses the true value; 0 for exact and numeric values.
-        seed: seed of a sampled value, else None.
+        seed: seed of a sampled or measured value, else None.
     """
 
     value: float

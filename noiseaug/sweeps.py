@@ -15,7 +15,7 @@ from noiseaug.predictors import RULES, by_rule, smoothed
 from noiseaug.regions import Region
 from noiseaug.risk import VoteBudget, VotedPredictor, evaluate
 from noiseaug.risk.evaluate import METHODS
-from noiseaug.tables import QUANTITIES, Measure, distinct, measures, to_frame
+from noiseaug.tables import QUANTITIES, Measure, distinct, measures, row, to_frame
 from noiseaug.tasks import Task
 
 if TYPE_CHECKING:
@@ -143,26 +143,13 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
 
 
 def _row(cell: Cell, smooth_sigma: float, measure: Measure, estimate: Estimate) -> dict[str, Any]:
-    row = {
-        "task": str(cell.task),
-        "rule": cell.rule,
-        "train_sigma": cell.train_sigma,
-        "smooth_sigma": smooth_sigma,
-        "quantity": measure.quantity,
-        "radius": measure.at,
-        "value": estimate.value,
-        "lower": estimate.lower,
-        "upper": estimate.upper,
-        "method": estimate.method,
-        "n": estimate.n,
-        "failure_prob": estimate.failure_prob,
-        "seed": estimate.seed,
-    }
+    facts = {"task": str(cell.task), "rule": cell.rule, "train_sigma": cell.train_sigma, "smooth_sigma": smooth_sigma}
+    made = row(measure, estimate, **facts)
     if "finite_sample_certified_accuracy" in cell.grid.quantities:
         predicted = measure.quantity == "finite_sample_certified_accuracy"
-        row["votes"] = cell.grid.votes if predicted else None
-        row["vote_failure_prob"] = cell.grid.vote_failure_prob if predicted else None
-    return row
+        made["votes"] = cell.grid.votes if predicted else None
+        made["vote_failure_prob"] = cell.grid.vote_failure_prob if predicted else None
+    return made
 
 
 def sweep(
@@ -237,4 +224,4 @@ def sweep(
     seed = validation.integer("seed", seed, at_least=0)
     cells = [cell for one in tasks for cell in grid.cells(one, seed)]
     results = dict(run_all(run_cell, cells, jobs=jobs, progress="sweep" if progress else None))
-    return to_frame(row for index in range(len(cells)) for row in results[index])
+    return to_frame(line for index in range(len(cells)) for line in results[index])

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from noiseaug import plotting
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def find(name: str) -> PaperFigure:
         module.TITLE,
         module.SOURCE,
         module.compute,
-        module.draw,
+        plotting.style()(module.draw),
         getattr(module, "COMMITTED", ()),
         getattr(module, "extras", None),
     )

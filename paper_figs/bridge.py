@@ -48,18 +48,29 @@ def compute(fast: bool) -> pd.DataFrame:
         common = {"setting": name, "radius": line["radius"]}
         level = line["optimal_train_sigma"]
         if np.isfinite(level):
-            rows.append(common | {"rule": _CLOSED, "quantity": "best_train_sigma", "value": level})
+            rows.append(common | {"predictor": _CLOSED, "quantity": "best_train_sigma", "value": level})
         for rule in _STYLES:
-            rows.append(common | {"rule": rule, "quantity": "best_train_sigma", "value": line[f"{rule}, best α"]})
+            rows.append(common | {"predictor": rule, "quantity": "best_train_sigma", "value": line[f"{rule}, best α"]})
             accuracy = line[f"{rule}, certified accuracy there"]
-            rows.append(common | {"rule": rule, "quantity": "certified_accuracy", "value": accuracy})
+            rows.append(common | {"predictor": rule, "quantity": "certified_accuracy", "value": accuracy})
     predicted = committed(COMMITTED[2])
     predicted = predicted[predicted["quantity"] == "risk"].assign(setting=_CNN)
     measured = measured_grid(COMMITTED[1], ["risk"])
     levels = set(predicted["smooth_sigma"].round(9))
-    measured = measured[measured["smooth_sigma"].round(9).isin(levels)].assign(rule=_MEASURED, setting=_CNN)
+    measured = measured[measured["smooth_sigma"].round(9).isin(levels)].assign(predictor=_MEASURED, setting=_CNN)
     table = pd.concat([pd.DataFrame(rows), predicted, measured], ignore_index=True).assign(origin=OURS)
-    kept = ["setting", "rule", "quantity", "radius", "train_sigma", "smooth_sigma", "value", "lower", "upper", "origin"]
+    kept = [
+        "setting",
+        "predictor",
+        "quantity",
+        "radius",
+        "train_sigma",
+        "smooth_sigma",
+        "value",
+        "lower",
+        "upper",
+        "origin",
+    ]
     return table[kept]
 
 
@@ -90,16 +101,16 @@ def draw(table: pd.DataFrame) -> Figure:
     left, middle, right = axes[0]
     linear = table[table["setting"] != _CNN]
     name = str(linear["setting"].iloc[0])
-    closed = linear[linear["rule"] == _CLOSED].sort_values("radius")
+    closed = linear[linear["predictor"] == _CLOSED].sort_values("radius")
     left.plot(closed["radius"], closed["value"], color="0.15", lw=1.1, label="closed form α(r)")
     for axis, quantity in ((left, "best_train_sigma"), (middle, "certified_accuracy")):
         for rule, style in _STYLES.items():
-            line = linear[(linear["rule"] == rule) & (linear["quantity"] == quantity)].sort_values("radius")
+            line = linear[(linear["predictor"] == rule) & (linear["quantity"] == quantity)].sort_values("radius")
             shown = style | ({"ls": "none"} if axis is left else {})
             axis.plot(line["radius"], line["value"], lw=1.2, ms=4.5, mfc="none", **shown)
         axis.set_xlabel(look.label("radius", look.PIXELS))
         look.panel_title(axis, f"linear model, {name}")
-    points = linear[linear["rule"].isin(list(_STYLES)) & (linear["quantity"] == "best_train_sigma")]
+    points = linear[linear["predictor"].isin(list(_STYLES)) & (linear["quantity"] == "best_train_sigma")]
     top = float(points["value"].max())
     left.set(ylabel=f"best training noise α* ({look.PIXELS})", ylim=(-0.05, 1.25 * top))
     middle.set(ylabel=f"certified accuracy at α* ({look.FRACTION})", ylim=(None, 1.02))
@@ -121,15 +132,15 @@ def _network(axes: Axes, table: pd.DataFrame) -> None:
     from noiseaug import plotting
 
     levels = few(table["smooth_sigma"].unique().tolist(), 3)
-    rules = [rule for rule in _DASHES if rule in set(table["rule"])]
+    rules = [rule for rule in _DASHES if rule in set(table["predictor"])]
     for colour, beta in zip(plotting.colours("smooth_sigma", len(levels)), levels, strict=True):
         here = table[table["smooth_sigma"] == beta].sort_values("train_sigma")
-        measured = here[here["rule"] == _MEASURED]
+        measured = here[here["predictor"] == _MEASURED]
         style = look.line_style(OURS)
         axes.plot(measured["train_sigma"], measured["value"], color=colour, label=f"β = {beta:g}", **style)
         look.band(axes, measured, "train_sigma", colour)
         for rule in rules:
-            line = here[here["rule"] == rule]
+            line = here[here["predictor"] == rule]
             axes.plot(line["train_sigma"], line["value"], color=colour, ls=_DASHES[rule], lw=1.2)
     for rule in rules:
         axes.plot([], [], color="0.3", ls=_DASHES[rule], lw=1.2, label=f"predicted: {rule} rule")

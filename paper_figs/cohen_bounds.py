@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from noiseaug.certificates import Cohen, Run
+from noiseaug.certificates import CertificationSetting, Cohen
 from noiseaug.risk import VoteBudget, finite_sample_curve
 from paper_figs import look
 from paper_figs.tables import COHEN, OURS, committed
@@ -57,7 +57,7 @@ def compute(fast: bool) -> pd.DataFrame:
 
 def _radius(panel: str, share: float, votes: int, failure_prob: float) -> dict[str, Any]:
     """One certificate on the expected count, in units of σ."""
-    run = Run(1.0, votes, failure_prob)
+    run = CertificationSetting(1.0, VoteBudget(votes, failure_prob))
     count = int(np.floor(share * votes + 1e-9))
     counts = np.array([[count, votes - count]])
     radius = Cohen().decide(run, 0, np.array([1, 0]), counts).radius

@@ -98,7 +98,6 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def extras(table: pd.DataFrame) -> dict[str, bytes]:
     """The animation as GIF."""
-    import matplotlib.pyplot as plt
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -111,16 +110,13 @@ def extras(table: pd.DataFrame) -> dict[str, bytes]:
         look.panel_title(axis, "α = 0.0, β = 0.0: Δ = 0.000")
     look.finish(figure, "The same discs without (left) and with training noise", ["lines: the discs, on a torus"])
     canvas, pages = FigureCanvasAgg(figure), []
-    try:
-        for alpha, beta in frames[["train_sigma", "smooth_sigma"]].to_numpy():
-            for axis, image, level in zip(axes[0], images, (0.0, alpha), strict=True):
-                mask, error = _mask(table, level, beta)
-                image.set_data(mask)
-                axis.title.set_text(f"α = {level:.1f}, β = {beta:.1f}: Δ = {error:.3f}")
-            canvas.draw()
-            pages.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(32))
-    finally:
-        plt.close(figure)
+    for alpha, beta in frames[["train_sigma", "smooth_sigma"]].to_numpy():
+        for axis, image, level in zip(axes[0], images, (0.0, alpha), strict=True):
+            mask, error = _mask(table, level, beta)
+            image.set_data(mask)
+            axis.title.set_text(f"α = {level:.1f}, β = {beta:.1f}: Δ = {error:.3f}")
+        canvas.draw()
+        pages.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(32))
     content = io.BytesIO()
     # the last picture stays longer
     each = 1000 * _SECONDS // len(pages)

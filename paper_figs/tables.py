@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug.certificates import Run, largest_radius
+from noiseaug.certificates import CertificationSetting, VoteBudget, largest_radius
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import run_all
 from noiseaug.sweeps import run_cell
@@ -121,7 +121,7 @@ def measured_grid(path: str, quantities: Sequence[str]) -> pd.DataFrame:
 
 def reach(votes: int, failure_prob: float) -> float:
     """The largest radius that so many votes certify, in units of β."""
-    return largest_radius(Run(1.0, votes, failure_prob))
+    return largest_radius(CertificationSetting(1.0, VoteBudget(votes, failure_prob)))
 
 
 def within_reach(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug.certificates import Certificate, Cohen, Run, TCertify, TCertifyPostHoc
+from noiseaug.certificates import Certificate, CertificationSetting, Cohen, TCertify, TCertifyPostHoc, VoteBudget
 from paper_figs import look
 from paper_figs.tables import OURS
 
@@ -34,7 +34,7 @@ def compute(fast: bool) -> pd.DataFrame:
     """R/σ for each share of votes for the top class, spread of the others and rule, at expected counts."""
     import pandas as pd
 
-    run = Run(1.0, _VOTES, _LEVEL, _CLASSES)
+    run = CertificationSetting(1.0, VoteBudget(_VOTES, _LEVEL), _CLASSES)
     shares = np.unique(np.append(np.linspace(0.12, 0.99, 30 if fast else 88), (0.6, 0.95, 0.995, 0.999))).round(6)
     rows = []
     for spread in _SPREADS:
@@ -44,7 +44,7 @@ def compute(fast: bool) -> pd.DataFrame:
                 continue  # another class would have been picked
             for rule, _ in _RULES:
                 radius = rule.decide(run, 0, selection, counts[None]).radius
-                rows.append({"spread": spread, "share": share, "rule": rule.name, "radius_over_sigma": radius})
+                rows.append({"spread": spread, "share": share, "certificate": rule.name, "radius_over_sigma": radius})
     return pd.DataFrame(rows).assign(votes=_VOTES, failure_prob=_LEVEL, classes=_CLASSES, origin=OURS)
 
 
@@ -67,7 +67,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis, (spread, title) in zip(axes[0], _SPREADS.items(), strict=True):
         here = table[table["spread"] == spread]
         for rule, style in _RULES:
-            line = here[here["rule"] == rule.name].sort_values("share")
+            line = here[here["certificate"] == rule.name].sort_values("share")
             axis.plot(line["share"], line["radius_over_sigma"], lw=1.5, **style)
         axis.set(xlabel="votes for the top class (share)", xlim=(0, 1), ylim=(-0.05, 3.2))
         axis.axvline(0.5, color="0.6", lw=0.7, ls="--")

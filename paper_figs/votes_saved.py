@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.savings import LEVEL, SIGMA, VOTES, path, played, population
-from noiseaug.certificates import Certificate, Cohen, ConfidenceSequence, FullRadius, MultiLook, Run
+from noiseaug.certificates import (
+    Certificate,
+    CertificationSetting,
+    Cohen,
+    ConfidenceSequence,
+    FullRadius,
+    MultiLook,
+    VoteBudget,
+)
 from paper_figs import look
 from paper_figs.tables import OURS
 
@@ -30,7 +38,7 @@ def compute(fast: bool) -> pd.DataFrame:
     """A row for each rule and target radius: mean votes, the factor saved, and how many inputs are certified."""
     import pandas as pd
 
-    run = Run(SIGMA, VOTES, LEVEL)
+    run = CertificationSetting(SIGMA, VoteBudget(VOTES, LEVEL))
     rules: list[tuple[Certificate, float]] = [(FullRadius(), np.nan)]
     for radius in _RADII[:: 2 if fast else 1]:
         rules += [(MultiLook((radius,)), radius), (ConfidenceSequence(radius), radius)]
@@ -44,7 +52,7 @@ def compute(fast: bool) -> pd.DataFrame:
         target = 0.0 if np.isnan(radius) else radius
         rows.append(
             {
-                "rule": rule.name,
+                "certificate": rule.name,
                 "radius": radius,
                 "votes": float(votes.mean()),
                 "saved": VOTES / float(votes.mean()),
@@ -63,7 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
     figure, axes = look.new_figure(1, 2, width=3.1, height=2.8)
     left, right = axes[0]
     for name, (colour, marker) in _LOOKS.items():
-        rows = table[table["rule"] == name].sort_values("radius")
+        rows = table[table["certificate"] == name].sort_values("radius")
         if marker is None:
             saved = float(rows["saved"].iloc[0])
             left.axhline(saved, color=colour, ls="--", lw=1.2, label=f"{name} (no target)")
@@ -71,7 +79,7 @@ def draw(table: pd.DataFrame) -> Figure:
         left.plot(rows["radius"], rows["saved"], color=colour, marker=marker, ms=4, lw=1.3, label=name)
         kept = rows["certified"] / rows["certified_fixed"]
         right.plot(rows["radius"], kept, color=colour, marker=marker, ms=4, lw=1.3, label=name)
-    full = table[table["rule"] == "full-radius"]
+    full = table[table["certificate"] == "full-radius"]
     kept_acr = float((full["acr"] / full["acr_fixed"]).iloc[0])
     right.axhline(kept_acr, color=_LOOKS["full-radius"][0], ls="--", lw=1.2, label="full-radius: ACR")
     left.set(

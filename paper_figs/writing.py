@@ -44,9 +44,6 @@ def write_all(figures: Sequence[PaperFigure], out: Path, fast: bool) -> list[str
     Returns:
         Names of those that failed.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")  # pictures go to files, no display is needed
     out.mkdir(parents=True, exist_ok=True)
     failed = []
     for number, figure in enumerate(figures, start=1):
@@ -86,29 +83,28 @@ def write(figure: PaperFigure, out: Path, fast: bool) -> list[Path]:
     Returns:
         Paths of the table, the PDF, the PNG and further files.
     """
+    from noiseaug.plotting import style
+
     table = figure.compute(fast)
     contents: dict[str, bytes] = {f"{figure.name}.csv": table.to_csv(index=False).encode()}
-    contents |= _rendered(figure.draw(table), figure.name)
-    if figure.extras is not None:
-        contents |= figure.extras(table)
+    with style():
+        contents |= _rendered(figure.draw(table), figure.name)
+        if figure.extras is not None:
+            contents |= figure.extras(table)
     for name, content in contents.items():
         write_atomically(out / name, content)
     return [out / name for name in contents]
 
 
 def _rendered(figure: Figure, name: str) -> dict[str, bytes]:
-    """The figure as PDF and PNG; lets go of it."""
+    """The figure as PDF and PNG."""
     import matplotlib as mpl
-    import matplotlib.pyplot as plt
 
     found = {}
-    try:
-        # fonts as text that can be searched, and no date, so that an unchanged figure is an unchanged file
-        with mpl.rc_context({"pdf.fonttype": 42}):
-            for kind, metadata in (("pdf", {"CreationDate": None}), ("png", None)):
-                content = io.BytesIO()
-                figure.savefig(content, format=kind, dpi=_DPI, metadata=metadata)
-                found[f"{name}.{kind}"] = content.getvalue()
-    finally:
-        plt.close(figure)
+    # fonts as text that can be searched, and no date, so that an unchanged figure is an unchanged file
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        for kind, metadata in (("pdf", {"CreationDate": None}), ("png", None)):
+            content = io.BytesIO()
+            figure.savefig(content, format=kind, dpi=_DPI, metadata=metadata)
+            found[f"{name}.{kind}"] = content.getvalue()
     return found

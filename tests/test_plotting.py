@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 
 from noiseaug import plotting, predictors, tasks
+from tests.helpers.running import python
 
 
 @pytest.fixture
 def axes():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plotting.new_figure()
-    yield panels[0][0]
-    plt.close(figure)
+    return plotting.new_figure()[1][0][0]
 
 
 def boxes(axes):
@@ -49,3 +43,34 @@ def test_a_melting_region_fits_its_picture(axes):
     )
     assert len(boxes(axes)) == 2  # at β = 2 nothing is left
     assert boxes(axes)[1][2] == pytest.approx(0.93327, abs=1e-5)
+
+
+STATE = """
+import io, sys
+import matplotlib as mpl
+mpl.rcParams["font.size"] = 23.0
+mpl.rcParams["backend"] = "svg"
+before = dict(mpl.rcParams)
+from noiseaug import plotting
+from noiseaug.synthetic.presets import custom
+from noiseaug import sweep, tasks
+
+def unchanged():
+    return dict(mpl.rcParams) == before and mpl.get_backend() == "svg"
+
+table = sweep(tasks.ConcentricGaussians(20, 0.3, 0.4), train_sigma=[0, 1], smooth_sigma=1)
+for figure in custom.PRESET.draw(table).values():
+    assert unchanged()
+    figure.savefig(io.BytesIO(), format="png")
+    assert figure._repr_png_().startswith(b"\\x89PNG")
+    assert figure.axes[0].xaxis.label.get_fontsize() < 20  # in the project's style for all that
+assert unchanged()
+assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+plotting.use_style()
+assert mpl.rcParams["font.size"] < 20 and mpl.get_backend() == "svg"
+"""
+
+
+def test_pictures_leave_the_users_settings_alone():
+    outcome = python("-c", STATE)
+    assert outcome.status == 0, outcome.err

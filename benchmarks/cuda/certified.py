@@ -21,7 +21,7 @@ import torch
 from benchmarks._networks import obvious, rate
 from benchmarks.cuda.good import Setting, weights
 from benchmarks.cuda.stages import Context, Table, caught
-from noiseaug.certificates import Certificate, Cohen, ConfidenceSequence, MultiLook, Run
+from noiseaug.certificates import Certificate, CertificationSetting, Cohen, ConfidenceSequence, MultiLook, VoteBudget
 from noiseaug.certification import Certifier
 from noiseaug.certification.certifying import describe
 from noiseaug.data import LabelledSet
@@ -103,7 +103,8 @@ def certify_one(
     device = as_device(context.device)
     base = TorchBase(model.float(), device=str(device), precision="bfloat16", compiled=device.type == "cuda")
     counter = base.vote_counter(noise=GaussianNoise(work.smooth_sigma))
-    certifier = Certifier(counter, Run(work.smooth_sigma, setting.n, _FAILURE, counter.num_classes), _N0, work.rule)
+    budget = VoteBudget(setting.n, _FAILURE, _N0)
+    certifier = Certifier(counter, CertificationSetting(work.smooth_sigma, budget, counter.num_classes), work.rule)
     indices = np.random.default_rng(0).permutation(np.arange(0, len(images), every or setting.every))
     classifier = {"data": setting.data, "classifier": path.stem, "weights": weights_digest(model)[:16]}
     description = {**classifier, **describe(certifier, "gaussian", 0)}

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchmarks._networks import COLOUR, SHAPES, SIGMA
 from benchmarks.cuda import right_training
 from benchmarks.cuda.stages import Context, first_line
-from noiseaug.certificates import Cohen, Run
+from noiseaug.certificates import CertificationSetting, Cohen, VoteBudget
 from noiseaug.certification import Certifier
 from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase, TorchCounter
@@ -240,7 +240,7 @@ class _Votes:
             counter = TorchCounter(
                 TorchBase(self.model, device=str(device)), noise=GaussianNoise(SIGMA), noise_on_device=True
             )
-            certifier = Certifier(counter, Run(SIGMA, self.n, 1e-3, CLASSES), 50, Cohen())
+            certifier = Certifier(counter, CertificationSetting(SIGMA, VoteBudget(self.n, 1e-3, 50), CLASSES), Cohen())
             given = [(x, index, 0) for index, x in enumerate(self.inputs)]
             frames.append(list(certifier.outcomes(given)))
         pairs = list(zip(*frames, strict=True))

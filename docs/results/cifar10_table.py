@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from noiseaug.certificates import Run, largest_radius
+from noiseaug.certificates import CertificationSetting, VoteBudget, largest_radius
 from noiseaug.records import read_log
 from noiseaug.report import summarise
 from noiseaug.runs import write_atomically
@@ -48,7 +48,8 @@ def rows(folder: Path) -> pd.DataFrame:
         row |= {"objective": trained["objective"]["name"], "network": trained["arch"], "epochs": trained["epochs"]}
         row |= {"images": len(frame), "n": description["n"], "precision": description["precision"]}
         # 0 says nothing where the votes certify no such radius
-        reach = largest_radius(Run(description["smooth_sigma"], description["n"], description["failure_prob"]))
+        budget = VoteBudget(description["n"], description["failure_prob"])
+        reach = largest_radius(CertificationSetting(description["smooth_sigma"], budget))
         row |= {f"ca_{radius:g}": summary[f"ca_{radius:g}"] if radius <= reach else None for radius in RADII}
         row |= {"acr": next(value for key, value in summary.items() if str(key).startswith("acr"))}
         row |= {"train_seconds": trained["results"]["seconds"], "certify_seconds": frame["seconds"].sum()}

@@ -23,7 +23,7 @@ from scipy import special
 from noiseaug import validation
 from noiseaug.bridge.choice import best_level, plausible_levels, recommended_level
 from noiseaug.bridge.compare import choices
-from noiseaug.bridge.prediction import RULES, make_family, rule_votes
+from noiseaug.bridge.prediction import PREDICTORS, make_family, rule_votes
 from noiseaug.bridge.samples import class_mask, default_components, spread, training_part
 from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
@@ -40,7 +40,7 @@ __all__ = ["RECORD_COLUMNS", "Advice", "add_to_record", "advise", "record_rows",
 RECORD_COLUMNS = (
     "data",
     "model",
-    "rule",
+    "predictor",
     "smooth_sigma",
     "radius",
     "predicted_train_sigma",
@@ -62,7 +62,7 @@ class Advice:
 
     Attributes:
         data: name of the data set.
-        rule: what predicted: ``quadratic`` or ``kernel``.
+        predictor: what predicted: ``quadratic`` or ``kernel``.
         smooth_sigma: β.
         radius: r.
         train_sigma: the recommended α (:func:`~noiseaug.bridge.recommended_level`).
@@ -80,7 +80,7 @@ class Advice:
     """
 
     data: str
-    rule: str
+    predictor: str
     smooth_sigma: float
     radius: float
     train_sigma: float
@@ -104,7 +104,7 @@ def advise(
     images: int | None = 500,
     points: int | None = 10_000,
     votes: int | None = None,
-    rule: str = "quadratic",
+    predictor: str = "quadratic",
     failure_prob: float = 0.05,
     seed: int = 0,
     progress: bool = False,
@@ -119,7 +119,7 @@ def advise(
         images: test inputs, every k-th one.
         points: training inputs of the rule and the surrogates, a random part; all where None.
         votes: for each input; by default 100, more for radii that need them.
-        rule: what predicts: ``quadratic`` or ``kernel``.
+        predictor: what predicts: ``quadratic`` or ``kernel``.
         failure_prob: see :class:`Advice`.
         seed: of the part and the noise.
         progress: show a bar on standard error.
@@ -132,7 +132,7 @@ def advise(
         train_sigma = [float(f"{step * beta:.12g}") for step in _GRID]
     votes = _enough_votes(votes, radius / beta)
     x, y = training_part(data, points, seed)
-    family = make_family(rule, x, y, train_sigma)
+    family = make_family(predictor, x, y, train_sigma)
     rows = spread(len(data.test), images)
     result = rule_votes(
         family,
@@ -148,10 +148,10 @@ def advise(
     kept = curve.loc[curve["plausible"], "train_sigma"]
     return Advice(
         data=data.name,
-        rule=rule,
+        predictor=predictor,
         smooth_sigma=beta,
         radius=radius,
-        train_sigma=recommended_level(rule, curve["train_sigma"], curve["value"], curve["plausible"], beta),
+        train_sigma=recommended_level(predictor, curve["train_sigma"], curve["value"], curve["plausible"], beta),
         best_train_sigma=best_level(curve["train_sigma"], curve["value"]),
         lower=float(kept.min()),
         upper=float(kept.max()),
@@ -223,7 +223,8 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
     lines = [
         f"{advice.data}, β = {beta:g}, r = {advice.radius:g}: train with α = {advice.train_sigma:g}",
         "",
-        f"{advice.rule} rule of {advice.points} training inputs, {advice.inputs} test inputs × {advice.votes} votes:",
+        f"{advice.predictor} rule of {advice.points} training inputs, {advice.inputs} test inputs × "
+        f"{advice.votes} votes:",
         f"  best α = {advice.best_train_sigma:g} ({what} {best:.3f}); with {share:g}% confidence the best is among "
         f"{advice.lower:g} … {advice.upper:g}",
         f"  recommended: {why}; predicted there {_value_at(advice, advice.train_sigma):.3f}",
@@ -236,7 +237,7 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
     lines.append("  (· not told from the best, in paired tests on the same inputs)")
     if advice.lower == advice.curve["train_sigma"].min() and advice.upper == advice.curve["train_sigma"].max():
         habit = f"α = {advice.train_sigma:g} is a habit, not a finding"
-        lines.append(f"  The {advice.rule} rule does not tell the levels apart; {habit}.")
+        lines.append(f"  The {advice.predictor} rule does not tell the levels apart; {habit}.")
     if len(advice.surrogates):
         lines += ["", *_surrogate_lines(advice)]
     return "\n".join([*lines, "", *_record_lines(record)]) + "\n"
@@ -268,10 +269,10 @@ def _record_lines(record: pd.DataFrame) -> list[str]:
     if record.empty:
         return ["track record: no record yet"]
     lines = ["track record of levels chosen so (regret: accuracy that they lost on trained models against the best):"]
-    for (data, model, rule), part in record.groupby(["data", "model", "rule"], sort=False):
+    for (data, model, predictor), part in record.groupby(["data", "model", "predictor"], sort=False):
         off = (part["predicted_train_sigma"] - part["measured_train_sigma"]).abs()
         lines.append(
-            f"  {data}, {model}, {rule} rule: {len(part)} cases, |Δα| median {off.median():.3g}, largest "
+            f"  {data}, {model}, {predictor} rule: {len(part)} cases, |Δα| median {off.median():.3g}, largest "
             f"{off.max():.3g}; "
             f"regret median {part['regret'].median():.4f}, largest {part['regret'].max():.4f}; "
             f"measured best α = {(part['measured_train_sigma'] / part['smooth_sigma']).median():.2g} β (median)"
@@ -309,13 +310,13 @@ def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str) -> pd
         model: what was trained.
         source: how it was measured: a file or a command.
     """
-    rows = choices(gaps[gaps["rule"].isin(RULES)])
+    rows = choices(gaps[gaps["predictor"].isin(PREDICTORS)])
     filled = rows.assign(radius=rows["radius"].fillna(0.0), data=data, model=model, source=source)
     return filled[list(RECORD_COLUMNS)].reset_index(drop=True)
 
 
 def add_to_record(rows: pd.DataFrame, path: Path | str) -> pd.DataFrame:
-    """Adds rows to a record on disk; those of the same data, model, rule, β, r and source are replaced.
+    """Adds rows to a record on disk; those of the same data, model, predictor, β, r and source are replaced.
 
     Args:
         rows: from :func:`record_rows`.
@@ -334,7 +335,7 @@ def add_to_record(rows: pd.DataFrame, path: Path | str) -> pd.DataFrame:
     target = Path(path)
     old = track_record(target) if target.exists() else rows.iloc[:0]
     whole = rows if old.empty else pd.concat([old, rows], ignore_index=True)
-    key = ["data", "model", "rule", "smooth_sigma", "radius", "source"]
+    key = ["data", "model", "predictor", "smooth_sigma", "radius", "source"]
     whole = whole.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
     write_atomically(target, whole.to_csv(index=False))
     return whole

@@ -54,7 +54,7 @@ def best_level(train_sigma: ArrayLike, values: ArrayLike) -> float:
 
 
 def recommended_level(
-    rule: str, train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float
+    predictor: str, train_sigma: ArrayLike, values: ArrayLike, plausible: ArrayLike, smooth_sigma: float
 ) -> float:
     """The level that a prediction recommends.
 
@@ -63,13 +63,13 @@ def recommended_level(
     equally close ones that with the larger value, then the smaller one).
 
     Args:
-        rule: what predicts.
+        predictor: name of what predicts.
         train_sigma: levels α, ascending, shape (levels,).
         values: hit rate of each.
         plausible: from :func:`plausible_levels`.
         smooth_sigma: β.
     """
-    if rule != KernelFamily.rule:
+    if predictor != KernelFamily.name:
         return best_level(train_sigma, values)
     levels, rates = np.asarray(train_sigma, dtype=float), np.asarray(values, dtype=float)
     allowed = np.flatnonzero(np.asarray(plausible, dtype=bool))

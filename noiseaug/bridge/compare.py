@@ -35,7 +35,7 @@ def overlay(predicted: pd.DataFrame, measured: pd.DataFrame, *, split: str = "te
         split: of the measured table, where it has the column.
 
     Returns:
-        rule, smooth_sigma, quantity, radius, train_sigma, predicted, measured, measured_lower, measured_upper, gap
+        predictor, smooth_sigma, quantity, radius, train_sigma, predicted, measured, measured_lower, measured_upper, gap
         (predicted − measured), inside (whether the prediction lies in the measured interval), plausible.
 
     Raises:
@@ -47,22 +47,24 @@ def overlay(predicted: pd.DataFrame, measured: pd.DataFrame, *, split: str = "te
     truth = truth.assign(
         **{key: truth[key].astype(float).round(_DIGITS) for key in ("train_sigma", "smooth_sigma", "radius")}
     )
-    finite = set(predicted.loc[predicted["quantity"] == _FINITE, "rule"])
     ours = predicted.assign(
         **{key: predicted[key].astype(float).round(_DIGITS) for key in ("train_sigma", "smooth_sigma", "radius")},
+        # what a run reports goes by the name that it has where it is measured
+        of_run=predicted["quantity"] == _FINITE,
+        quantity=predicted["quantity"].replace(_FINITE, "certified_accuracy"),
     )
     if "plausible" not in ours:
         ours["plausible"] = pd.NA
     parts = []
-    for rule, lines in ours.groupby("rule", sort=False):
-        by_run = _is_run(truth) & (rule in finite)
-        asked = truth.assign(quantity=truth["quantity"].where(~by_run, _FINITE))
+    for name, lines in ours.groupby("predictor", sort=False):
+        by_run, runs = _is_run(truth), lines[lines["of_run"]]
+        if runs.empty:
+            by_run &= False
         if by_run.any():
-            runs = lines[lines["quantity"] == _FINITE]
             check_votes(
                 truth[by_run], {name: set(runs[name].dropna().astype(float)) for name in ("votes", "vote_failure_prob")}
             )
-        parts.append(_joined(str(rule), lines, asked))
+        parts.append(_joined(str(name), lines, truth.assign(of_run=by_run)))
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
         raise InvalidInputError(
@@ -114,19 +116,20 @@ def check_votes(measured: pd.DataFrame, predicted: Mapping[str, set[float]]) -> 
             )
 
 
-def _joined(rule: str, lines: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+def _joined(name: str, lines: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     known = lines["smooth_sigma"].notna().any()
-    keys = ["train_sigma", *(_KEYS if known else _KEYS[1:])]
-    truth = measured.groupby(["train_sigma", *_KEYS], dropna=False, as_index=False)[["value", "lower", "upper"]].mean()
+    keys = ["train_sigma", "of_run", *(_KEYS if known else _KEYS[1:])]
+    truth = measured.groupby(["train_sigma", "of_run", *_KEYS], dropna=False, as_index=False)[
+        ["value", "lower", "upper"]
+    ].mean()
     own = lines[[*keys, "value", "plausible"]].rename(columns={"value": "predicted"})
     table = own.merge(truth, on=keys)
     table = table.rename(columns={"value": "measured", "lower": "measured_lower", "upper": "measured_upper"})
     table["gap"] = table["predicted"] - table["measured"]
     table["inside"] = (table["predicted"] >= table["measured_lower"]) & (table["predicted"] <= table["measured_upper"])
-    table["rule"] = rule
-    table["quantity"] = table["quantity"].replace(_FINITE, "certified_accuracy")
-    order = ["rule", *_KEYS, "train_sigma", "predicted", "measured", "measured_lower", "measured_upper", "gap"]
-    return table[[*order, "inside", "plausible"]].sort_values(["rule", *_KEYS, "train_sigma"], ignore_index=True)
+    table["predictor"] = name
+    order = ["predictor", *_KEYS, "train_sigma", "predicted", "measured", "measured_lower", "measured_upper", "gap"]
+    return table[[*order, "inside", "plausible"]].sort_values(["predictor", *_KEYS, "train_sigma"], ignore_index=True)
 
 
 def gap_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -141,14 +144,14 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         table: from :func:`overlay`.
 
     Returns:
-        rule, smooth_sigma, quantity, radius, levels, mean_abs_gap, max_abs_gap, worst_train_sigma (where the gap is
-        largest), inside (share of levels), predicted_train_sigma, measured_train_sigma, measured_best (the value
+        predictor, smooth_sigma, quantity, radius, levels, mean_abs_gap, max_abs_gap, worst_train_sigma (where the gap
+        is largest), inside (share of levels), predicted_train_sigma, measured_train_sigma, measured_best (the value
         there), regret, and regret_of_equal_noise, that of the level closest to α = β.
     """
     import pandas as pd
 
     rows = []
-    groups: Any = table.groupby(["rule", *_KEYS], dropna=False, sort=False)
+    groups: Any = table.groupby(["predictor", *_KEYS], dropna=False, sort=False)
     for key, line in groups:
         sign = QUANTITIES[key[2]].sign
         levels, truth = line["train_sigma"].to_numpy(), sign * line["measured"].to_numpy()
@@ -156,7 +159,7 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         beta = float(key[1])
         chosen = _predicted_level(line, sign, beta)
         best = best_level(levels, truth)
-        row: dict[str, Any] = dict(zip(["rule", *_KEYS], key, strict=True))
+        row: dict[str, Any] = dict(zip(["predictor", *_KEYS], key, strict=True))
         row |= {"levels": len(line), "mean_abs_gap": float(sizes.mean()), "max_abs_gap": float(sizes.max())}
         row |= {"worst_train_sigma": float(levels[sizes.argmax()]), "inside": float(line["inside"].mean())}
         row |= {"predicted_train_sigma": chosen, "measured_train_sigma": best}
@@ -185,5 +188,5 @@ def choices(gaps: pd.DataFrame) -> pd.DataFrame:
 def _predicted_level(line: pd.DataFrame, sign: float, beta: float) -> float:
     levels, values = line["train_sigma"].to_numpy(), sign * line["predicted"].to_numpy()
     if line["plausible"].notna().all() and np.isfinite(beta):
-        return recommended_level(str(line["rule"].iloc[0]), levels, values, line["plausible"].astype(bool), beta)
+        return recommended_level(str(line["predictor"].iloc[0]), levels, values, line["plausible"].astype(bool), beta)
     return best_level(levels, values)

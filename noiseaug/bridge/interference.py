@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from noiseaug import validation
+from noiseaug import plotting, validation
 from noiseaug.bridge.samples import some, training_part
 from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
@@ -192,6 +192,7 @@ def noise_table(neighbours: Neighbours) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@plotting.style()
 def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
     """D/2 for every pair of classes as a heat map, and the distributions of nearest distances against the noise.
 
@@ -203,9 +204,7 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    from noiseaug.plotting import colours, finish, new_figure
-
-    figure, axes = new_figure(1, 2, width=4.6, height=3.9)
+    figure, axes = plotting.new_figure(1, 2, width=4.6, height=3.9)
     left, right = axes[0]
     order = list(dict.fromkeys(pairs["second"]))
     grid = pairs.pivot(index="first", columns="second", values="half_distance")[order]
@@ -219,7 +218,7 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
     figure.colorbar(mesh, ax=left, label="D/2, median over inputs")
     right.ecdf(0.5 * neighbours.same, color="0.6", lw=1.4, label="D/2, own class")
     right.ecdf(0.5 * neighbours.other, color="0.1", lw=1.4, label="D/2, other class")
-    for colour, sigma in zip(colours("smooth_sigma", len(neighbours.sigmas)), neighbours.sigmas, strict=True):
+    for colour, sigma in zip(plotting.colours("smooth_sigma", len(neighbours.sigmas)), neighbours.sigmas, strict=True):
         right.axvline(sigma, color=colour, lw=1.2, label=f"σ = {sigma:g}")
         half_norm = 0.5 * sigma * np.sqrt(neighbours.dim)
         right.axvline(half_norm, color=colour, lw=1.2, ls=":", label=f"½σ√d = {half_norm:.3g}")
@@ -231,4 +230,4 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
     right.set_xlabel("half the distance to the nearest point, in input units")
     right.set_ylabel("share of the inputs")
     right.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    return finish(figure, title, notes)
+    return plotting.finish(figure, title, notes)

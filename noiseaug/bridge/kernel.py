@@ -41,7 +41,7 @@ class KernelFamily:
     train_sigma: tuple[float, ...]
     num_classes: int = 0
 
-    rule: ClassVar[str] = "kernel"
+    name: ClassVar[str] = "kernel"
 
     def __post_init__(self) -> None:
         points, labels, total = labelled(self.points, self.labels, self.num_classes)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noiseaug import plotting
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ _STYLES = {"quadratic": "--", "kernel": ":"}  # of lines by rule
 
 def _panels(count: int) -> tuple[Any, list[Any]]:
     """A figure with that many panels in use."""
-    from noiseaug.plotting import new_figure
-
     columns = min(count, _MOST_COLUMNS)
-    figure, axes = new_figure(math.ceil(count / columns), columns)
+    figure, axes = plotting.new_figure(math.ceil(count / columns), columns)
     flat = list(axes.ravel())
     for spare in flat[count:]:
         spare.set_visible(False)
@@ -43,6 +42,7 @@ def _title(quantity: str, radius: float) -> str:
     return "risk" if quantity == "risk" else f"certified accuracy at r = {radius:g}"
 
 
+@plotting.style()
 def draw_overlay(compared: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
     """Predicted over measured: a panel for each quantity and radius, a colour for each β, a line style for each rule.
 
@@ -51,15 +51,13 @@ def draw_overlay(compared: pd.DataFrame, title: str, notes: Sequence[str] = ()) 
         title: of the figure.
         notes: lines below it.
     """
-    from noiseaug.plotting import LABELS, colours, finish
-
     parts = _curves(compared)
     figure, panels = _panels(len(parts))
     levels = sorted(compared["smooth_sigma"].unique())
-    rules = [rule for rule in _STYLES if rule in set(compared["rule"])]
-    tints = dict(zip(levels, colours("smooth_sigma", len(levels)), strict=True))
+    rules = [rule for rule in _STYLES if rule in set(compared["predictor"])]
+    tints = dict(zip(levels, plotting.colours("smooth_sigma", len(levels)), strict=True))
     for axes, ((quantity, radius), part) in zip(panels, parts, strict=True):
-        for (level, rule), line in part.groupby(["smooth_sigma", "rule"]):
+        for (level, rule), line in part.groupby(["smooth_sigma", "predictor"]):
             line = line.sort_values("train_sigma")
             tint = tints[level]
             axes.plot(line["train_sigma"], line["predicted"], color=tint, lw=1.2, ls=_STYLES[str(rule)])
@@ -68,10 +66,10 @@ def draw_overlay(compared: pd.DataFrame, title: str, notes: Sequence[str] = ()) 
                 axes.fill_between(
                     line["train_sigma"], line["measured_lower"], line["measured_upper"], color=tint, alpha=0.2, lw=0
                 )
-        axes.set_xlabel(LABELS["train_sigma"])
+        axes.set_xlabel(plotting.LABELS["train_sigma"])
         axes.set_title(_title(quantity, radius), fontsize=8)
     _legend(figure, panels[0], rules)
-    return finish(figure, title, ["band: 95% interval of the measurement, over inputs", *notes])
+    return plotting.finish(figure, title, ["band: 95% interval of the measurement, over inputs", *notes])
 
 
 def _legend(figure: Figure, panel: Any, rules: Sequence[str]) -> None:
@@ -86,6 +84,7 @@ def _legend(figure: Figure, panel: Any, rules: Sequence[str]) -> None:
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
 
 
+@plotting.style()
 def draw_predicted(predicted: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
     """One rule alone: a panel for each quantity and radius, a line for each β.
 
@@ -94,17 +93,16 @@ def draw_predicted(predicted: pd.DataFrame, title: str, notes: Sequence[str] = (
         title: of the figure.
         notes: lines below it.
     """
-    from noiseaug.plotting import curves, finish
-
     parts = _curves(predicted)
     figure, panels = _panels(len(parts))
     for axes, ((quantity, radius), part) in zip(panels, parts, strict=True):
-        curves(axes, part, "train_sigma", "smooth_sigma", symbol="β")
+        plotting.curves(axes, part, "train_sigma", "smooth_sigma", symbol="β")
         axes.set_title(_title(quantity, radius), fontsize=8)
     panels[0].legend(frameon=False, fontsize=7)
-    return finish(figure, title, ["band: 95% over inputs", *notes])
+    return plotting.finish(figure, title, ["band: 95% over inputs", *notes])
 
 
+@plotting.style()
 def draw_pair(table: pd.DataFrame, best: pd.DataFrame, title: str, notes: Sequence[str] = ()) -> Figure:
     """Half-spaces: certified accuracy over α at each radius, closed form, count and trained linear model.
 
@@ -114,9 +112,7 @@ def draw_pair(table: pd.DataFrame, best: pd.DataFrame, title: str, notes: Sequen
         title: of the figure.
         notes: lines below it.
     """
-    from noiseaug.plotting import LABELS, colours, finish, new_figure
-
-    figure, axes = new_figure(width=4.6, height=3.6)
+    figure, axes = plotting.new_figure(width=4.6, height=3.6)
     panel = axes[0][0]
     accuracies = table[table["quantity"] == "certified_accuracy"]
     radii = sorted(accuracies["radius"].unique())
@@ -125,9 +121,9 @@ def draw_pair(table: pd.DataFrame, best: pd.DataFrame, title: str, notes: Sequen
         ACTUAL: {"ls": "-", "lw": 1.3},
         LINEAR: {"ls": "none", "marker": "x", "ms": 4},
     }
-    for tint, radius in zip(colours("radius", len(radii)), radii, strict=True):
+    for tint, radius in zip(plotting.colours("radius", len(radii)), radii, strict=True):
         for rule, style in styles.items():
-            line = accuracies[(accuracies["radius"] == radius) & (accuracies["rule"] == rule)].sort_values(
+            line = accuracies[(accuracies["radius"] == radius) & (accuracies["predictor"] == rule)].sort_values(
                 "train_sigma"
             )
             label = f"r = {radius:g}" if rule == ACTUAL else None
@@ -135,14 +131,15 @@ def draw_pair(table: pd.DataFrame, best: pd.DataFrame, title: str, notes: Sequen
         level = float(best.loc[best["radius"] == radius, "optimal_train_sigma"].iloc[0])
         if level <= accuracies["train_sigma"].max():
             panel.plot([level], [-0.02], marker="^", ms=5, color=tint, clip_on=False, ls="none")
-    panel.set_xlabel(LABELS["train_sigma"])
-    panel.set_ylabel(LABELS["certified_accuracy"])
+    panel.set_xlabel(plotting.LABELS["train_sigma"])
+    panel.set_ylabel(plotting.LABELS["certified_accuracy"])
     panel.set_ylim(-0.02, 1.02)
     panel.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     told = "dashed: closed form; solid: the same rule on test inputs; ×: logistic regression; ▲: the closed form's α(r)"
-    return finish(figure, title, [told, *notes])
+    return plotting.finish(figure, title, [told, *notes])
 
 
+@plotting.style()
 def draw_runs(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """Measured curves of runs with what other votes predict.
 
@@ -152,15 +149,13 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    from noiseaug.plotting import finish, new_figure, plot_certified_accuracy
-
-    figure, axes = new_figure(width=5.4, height=3.2)
+    figure, axes = plotting.new_figure(width=5.4, height=3.2)
     panel = axes[0][0]
-    plot_certified_accuracy(panel, {Path(name).stem: table for name, table in tables.items()})
+    plotting.plot_certified_accuracy(panel, {Path(name).stem: table for name, table in tables.items()})
     for table in tables.values():
         panel.plot(table["radius"], table["predicted"], color="0.15", lw=1, ls="--")
     # beside the curves, which fill the panel
     panel.get_legend().remove()
     handles = [*panel.get_legend_handles_labels()[0], Line2D([], [], color="0.15", lw=1, ls="--", label="predicted")]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
-    return finish(figure, title, ["band: 95% over inputs; predicted from votes that the run did not see"])
+    return plotting.finish(figure, title, ["band: 95% over inputs; predicted from votes that the run did not see"])

@@ -6,7 +6,7 @@ A family is what the training inputs alone make of training with noise: the kern
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,19 +21,21 @@ from noiseaug.bridge.quadratic import QuadraticFamily
 from noiseaug.bridge.samples import default_components
 from noiseaug.confidence import binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
 from noiseaug.errors import InvalidInputError
+from noiseaug.estimates import Estimate
 from noiseaug.runs.progress import progress_bar
-from noiseaug.tables import to_frame
+from noiseaug.tables import Measure, row, to_frame
 from noiseaug.validation import FloatArray
 from noiseaug.votes import GaussianNoise, noisy_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RULES", "RuleFamily", "RuleVotes", "make_family", "rule_table", "rule_votes"]
+__all__ = ["PREDICTORS", "RuleFamily", "RuleVotes", "make_family", "rule_table", "rule_votes"]
 
-RULES = (QuadraticFamily.rule, KernelFamily.rule)
+PREDICTORS = (QuadraticFamily.name, KernelFamily.name)
 """Names of the families."""
 
+_FINITE = "finite_sample_certified_accuracy"
 _BLOCK_FLOATS = 1 << 22  # numbers held at a time: 16 MiB
 
 
@@ -41,7 +43,7 @@ class RuleFamily(Protocol):
     """Rules of one training set, one for each training noise α."""
 
     @property
-    def rule(self) -> str:
+    def name(self) -> str:
         """Name in tables."""
 
     @property
@@ -69,12 +71,12 @@ class RuleFamily(Protocol):
 
 
 def make_family(
-    rule: str, points: ArrayLike, labels: ArrayLike, train_sigma: Sequence[float], components: int | None = None
+    name: str, points: ArrayLike, labels: ArrayLike, train_sigma: Sequence[float], components: int | None = None
 ) -> RuleFamily:
     """A family by name.
 
     Args:
-        rule: one of :data:`RULES`.
+        name: one of :data:`PREDICTORS`.
         points: training inputs, shape (n, dim).
         labels: 0 … K−1, shape (n,).
         train_sigma: the levels α.
@@ -85,7 +87,7 @@ def make_family(
         InvalidInputError: for another name, and as the families do.
     """
     rows, levels = np.asarray(points), tuple(train_sigma)
-    if validation.choice("rule", rule, RULES) == KernelFamily.rule:
+    if validation.choice("predictor", name, PREDICTORS) == KernelFamily.name:
         return KernelFamily(rows, np.asarray(labels), levels)
     if components is None and rows.ndim == 2:
         components = default_components(rows.shape[1])
@@ -101,14 +103,14 @@ class RuleVotes:
         smooth_sigma: β; at 0 one vote an input, the base classifier's own answer.
         labels: true labels, shape (inputs,).
         counts: votes of each class, shape (levels, inputs, classes).
-        rule: name of the family.
+        predictor: name of the family.
     """
 
     train_sigma: tuple[float, ...]
     smooth_sigma: float
     labels: np.ndarray
     counts: np.ndarray
-    rule: str
+    predictor: str
 
     @property
     def votes(self) -> int:
@@ -186,20 +188,20 @@ def rule_votes(
     classes = np.arange(family.num_classes)
     if smooth_sigma == 0:
         counts = (family.predict(inputs)[..., None] == classes).astype(np.int64)
-        return RuleVotes(family.train_sigma, 0.0, labels, counts, family.rule)
+        return RuleVotes(family.train_sigma, 0.0, labels, counts, family.name)
     counts = np.zeros((len(family.train_sigma), len(inputs), family.num_classes), dtype=np.int64)
     noise = GaussianNoise(smooth_sigma)
     group = max(1, min(len(inputs), _BLOCK_FLOATS // (max(family.width, family.dim) * votes)))
-    title = f"{family.rule} rule, β = {smooth_sigma:g}"
+    title = f"{family.name} rule, β = {smooth_sigma:g}"
     for start in progress_bar(range(0, len(inputs), group), show=progress, desc=title):
         chosen = range(start, min(start + group, len(inputs)))
         noisy = np.empty((len(chosen), votes, family.dim), dtype=np.float32)
-        for row, i in enumerate(chosen):
-            noisy_rows(noise, seed, inputs[i], int(places[i]), "estimation").fill(0, noisy[row], None)
+        for place, i in enumerate(chosen):
+            noisy_rows(noise, seed, inputs[i], int(places[i]), "estimation").fill(0, noisy[place], None)
         labelled = family.predict(noisy.reshape(-1, family.dim)).reshape(-1, len(chosen), votes)
         for label in classes:
             counts[:, chosen.start : chosen.stop, label] = (labelled == label).sum(axis=2)
-    return RuleVotes(family.train_sigma, smooth_sigma, labels, counts, family.rule)
+    return RuleVotes(family.train_sigma, smooth_sigma, labels, counts, family.name)
 
 
 def rule_table(
@@ -231,29 +233,48 @@ def rule_table(
     level = validation.probability("vote_failure_prob", vote_failure_prob)
     rows: list[dict[str, Any]] = []
     for result in results:
-        asked: list[tuple[str, float | None, np.ndarray]] = [("risk", None, ~result.right())]
+        facts = {
+            "task": task,
+            "predictor": result.predictor,
+            "smooth_sigma": result.smooth_sigma,
+            "votes": result.votes,
+        }
+        asked = [(Measure("risk"), ~result.right())]
         for radius in levels:
-            asked.append(("certified_accuracy", radius, result.reaches(radius)))
-            asked.append(("finite_sample_certified_accuracy", radius, result.certified(radius, level)))
-        common = {"task": task, "rule": result.rule, "smooth_sigma": result.smooth_sigma, "method": "sampled"}
-        common |= {"n": len(result.labels), "failure_prob": failure_prob, "seed": seed}
-        for quantity, at, hits in asked:
-            counted = hits.sum(axis=1)
-            kept = plausible_levels(~hits if quantity == "risk" else hits, failure_prob)
-            lower = binomial_lower(counted, len(result.labels), 0.5 * failure_prob)
-            upper = binomial_upper(counted, len(result.labels), 0.5 * failure_prob)
-            run = {"votes": result.votes, "vote_failure_prob": level if quantity.startswith("finite") else None}
-            rows += [
-                {**common, **run, "train_sigma": sigma, "quantity": quantity, "radius": np.nan if at is None else at}
-                | {"value": counted[i] / len(result.labels), "lower": lower[i], "upper": upper[i], "plausible": kept[i]}
-                for i, sigma in enumerate(result.train_sigma)
-            ]
-        rows += _acr_rows(result, common, level, failure_prob)
+            asked.append((Measure("certified_accuracy", radius), result.reaches(radius)))
+            asked.append((Measure(_FINITE, radius), result.certified(radius, level)))
+        for measure, hits in asked:
+            facts["vote_failure_prob"] = level if measure.quantity == _FINITE else None
+            rows += _share_rows(measure, hits, result.train_sigma, failure_prob, seed, facts)
+        rows += _acr_rows(result, level, failure_prob, seed, {**facts, "vote_failure_prob": level})
     return to_frame(rows)
 
 
+def _share_rows(
+    measure: Measure,
+    hits: np.ndarray,
+    train_sigma: Sequence[float],
+    failure_prob: float,
+    seed: int,
+    facts: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """The share of inputs that each level hits, shape (levels, inputs), with its interval."""
+    counted, n = hits.sum(axis=1), hits.shape[1]
+    plausible = plausible_levels(~hits if measure.kind.less_is_better else hits, failure_prob)
+    lower = binomial_lower(counted, n, 0.5 * failure_prob)
+    upper = binomial_upper(counted, n, 0.5 * failure_prob)
+    estimates = [
+        Estimate(count / n, low, high, "sampled", n, failure_prob, seed)
+        for count, low, high in zip(counted, lower, upper, strict=True)
+    ]
+    return [
+        row(measure, estimate, **facts, train_sigma=sigma, plausible=kept)
+        for sigma, estimate, kept in zip(train_sigma, estimates, plausible, strict=True)
+    ]
+
+
 def _acr_rows(
-    result: RuleVotes, common: dict[str, Any], vote_failure_prob: float, failure_prob: float
+    result: RuleVotes, vote_failure_prob: float, failure_prob: float, seed: int, facts: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     rows = []
     most = max(result.smooth_sigma * float(special.ndtri(vote_failure_prob ** (1 / result.votes))), 0.0)
@@ -261,9 +282,6 @@ def _acr_rows(
         mean, low, high = float(radii.mean()), 0.0, most
         if len(radii) > 1:
             low, high = empirical_bernstein(mean, float(radii.var(ddof=1)), len(radii), most, failure_prob)
-        rows.append(
-            {**common, "train_sigma": sigma, "quantity": "acr", "radius": np.nan, "value": mean}
-            | {"lower": max(low, 0.0), "upper": min(high, most), "votes": result.votes}
-            | {"vote_failure_prob": vote_failure_prob}
-        )
+        estimate = Estimate(mean, max(low, 0.0), min(high, most), "sampled", len(radii), failure_prob, seed)
+        rows.append(row(Measure("acr"), estimate, **facts, train_sigma=sigma))
     return rows

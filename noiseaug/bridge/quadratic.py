@@ -45,7 +45,7 @@ class QuadraticFamily:
     train_sigma: tuple[float, ...]
     components: int | None = None
 
-    rule: ClassVar[str] = "quadratic"
+    name: ClassVar[str] = "quadratic"
 
     def __post_init__(self) -> None:
         points, labels, _ = labelled(self.points, self.labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from noiseaug import validation
 from noiseaug.bridge.compare import check_votes, gap_table, measured_rows, overlay
 from noiseaug.bridge.kernel import KernelFamily
-from noiseaug.bridge.prediction import RULES, make_family, rule_table, rule_votes
+from noiseaug.bridge.prediction import PREDICTORS, make_family, rule_table, rule_votes
 from noiseaug.bridge.samples import spread, training_part
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
 from noiseaug.bridge.vote_prediction import same_seed_trains, split_log, two_logs
+from noiseaug.confidence import VoteBudget
 from noiseaug.data import DataSource, LabelledSet, split_name
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BridgeTables", "Levels", "levels_of_grid", "log_overlays", "read_grid", "run_bridge"]
 
 _MEASURED = "measured"
+_BUDGET = VoteBudget(100)
 _STEPS = 40  # of a curve over the radius
 _NUMBERS = ("train_sigma", "smooth_sigma", "radius", "value", "lower", "upper", "votes", "vote_failure_prob")
 
@@ -39,15 +41,13 @@ class Levels:
         train_sigma: levels α ≥ 0.
         smooth_sigma: levels β ≥ 0.
         radii: ℓ₂ radii ≥ 0.
-        votes: for each input, of rules that are smoothed by votes.
-        vote_failure_prob: failure probability of each certificate.
+        budget: votes for each input, of rules that are smoothed by votes, and the failure probability of certificates.
     """
 
     train_sigma: tuple[float, ...]
     smooth_sigma: tuple[float, ...]
     radii: tuple[float, ...]
-    votes: int = 100
-    vote_failure_prob: float = 1e-3
+    budget: VoteBudget = _BUDGET
 
     def __post_init__(self) -> None:
         for name in ("train_sigma", "smooth_sigma", "radii"):
@@ -55,8 +55,6 @@ class Levels:
             if not levels:
                 raise InvalidInputError(f"{name} is empty; expected at least one number")
             object.__setattr__(self, name, tuple(distinct(name, levels)))
-        object.__setattr__(self, "votes", validation.integer("votes", self.votes))
-        validation.probability("vote_failure_prob", self.vote_failure_prob)
 
 
 def levels_of_grid(table: pd.DataFrame, split: str = "test") -> Levels:
@@ -75,13 +73,14 @@ def levels_of_grid(table: pd.DataFrame, split: str = "test") -> Levels:
     for name in ("train_sigma", "smooth_sigma"):
         found[name] = tuple(sorted(float(value) for value in rows[name].dropna().unique()))
     found["radii"] = tuple(sorted(float(value) for value in rows["radius"].dropna().unique())) or (0.0,)
-    for name in ("votes", "vote_failure_prob"):
+    budget: dict[str, Any] = {}
+    for name, field in (("votes", "votes"), ("vote_failure_prob", "failure_prob")):
         values = rows.loc[rows["smooth_sigma"] > 0, name].dropna().unique().tolist() if name in rows else []
         if len(values) > 1:
             raise InvalidInputError(f"the grid was measured with {name} {sorted(values)}; expected one number")
         if len(values):
-            found[name] = int(values[0]) if name == "votes" else float(values[0])
-    return Levels(**found)
+            budget[field] = values[0]
+    return Levels(**found, budget=replace(_BUDGET, **budget))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +146,21 @@ def run_bridge(
     whole = training_part(data, None, seed)
     rows = spread(len(data.test), images)
     inputs, labels = data.test.rows(rows), data.test.labels[rows]
-    options: dict[str, Any] = {"votes": levels.votes, "seed": seed, "indices": rows.tolist(), "progress": progress}
+    options: dict[str, Any] = {
+        "votes": levels.budget.votes,
+        "seed": seed,
+        "indices": rows.tolist(),
+        "progress": progress,
+    }
     results, remarks = [], []
-    for rule in RULES:
-        part = (x, y) if rule == KernelFamily.rule else whole
-        family = make_family(rule, *part, levels.train_sigma, components)
+    for name in PREDICTORS:
+        part = (x, y) if name == KernelFamily.name else whole
+        family = make_family(name, *part, levels.train_sigma, components)
         results += [rule_votes(family, inputs, labels, smooth_sigma=level, **options) for level in levels.smooth_sigma]
-        remarks.append(f"{family.remark}; {len(rows)} test inputs, {levels.votes} votes each")
-    predicted = rule_table(results, levels.radii, task=data.name, vote_failure_prob=levels.vote_failure_prob, seed=seed)
+        remarks.append(f"{family.remark}; {len(rows)} test inputs, {levels.budget.votes} votes each")
+    predicted = rule_table(
+        results, levels.radii, task=data.name, vote_failure_prob=levels.budget.failure_prob, seed=seed
+    )
     compared = [] if measured is None else [overlay(predicted, measured, split=split).assign(against=_MEASURED)]
     best = None
     if y.max() == 1:
@@ -181,7 +187,7 @@ def _check_measured(measured: pd.DataFrame, data: str, levels: Levels, split: st
         raise InvalidInputError(
             f"the grid is of {', '.join(tasks)}, the prediction of {data}; give both the same --data"
         )
-    check_votes(rows, {"votes": {float(levels.votes)}, "vote_failure_prob": {levels.vote_failure_prob}})
+    check_votes(rows, {"votes": {float(levels.budget.votes)}, "vote_failure_prob": {levels.budget.failure_prob}})
 
 
 def _same_data(one: str, other: str) -> bool:
@@ -219,10 +225,10 @@ def _two_classes(
     if copies:
         trained = linear_table(part, train_sigma=levels.train_sigma, radii=levels.radii, copies=copies, seed=seed)
         table = pd.concat([table, trained], ignore_index=True)
-    closed = table[table["rule"] == PREDICTED]
+    closed = table[table["predictor"] == PREDICTED]
     inner = [
-        overlay(closed, table[table["rule"] == rule]).assign(against=rule)
-        for rule in ((ACTUAL, LINEAR) if copies else (ACTUAL,))
+        overlay(closed, table[table["predictor"] == name]).assign(against=name)
+        for name in ((ACTUAL, LINEAR) if copies else (ACTUAL,))
     ]
     added = f", {surrogate.shrinkage:.2g} added to each variance" if surrogate.shrinkage else ""
     remark = f"Gaussian surrogate: {surrogate.inputs} training inputs, {surrogate.pair.dim} principal axes{added}"

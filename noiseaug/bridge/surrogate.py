@@ -18,14 +18,15 @@ from numpy.typing import ArrayLike
 from noiseaug import validation
 from noiseaug.bridge.choice import best_level
 from noiseaug.bridge.samples import flat, principal_axes
-from noiseaug.confidence import binomial_lower, binomial_upper
+from noiseaug.confidence import binomial_interval
 from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
+from noiseaug.estimates import Estimate
 from noiseaug.predictors import smoothed
 from noiseaug.regions import HalfSpace
 from noiseaug.risk import evaluate
 from noiseaug.subjects import load_classifier
-from noiseaug.tables import measures, to_frame
+from noiseaug.tables import Measure, measures, row, to_frame
 from noiseaug.tasks import GaussianPair
 from noiseaug.validation import FloatArray
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ACTUAL", "LINEAR", "PREDICTED", "Surrogate", "best_levels", "fit_surrogate", "linear_table", "pair_table"]
 
 PREDICTED, ACTUAL, LINEAR = "gaussian", "gaussian, on test inputs", "logistic, on test inputs"
-"""Names of the rules in tables: closed form, the same half-space counted on test inputs, a trained linear model."""
+"""Names of the predictors in tables: closed form, the same half-space counted on test inputs, a trained one."""
 
 _RANK = 1e-9  # of the largest variance: directions below have none
 _SHRINKAGE = 1e-6  # of the mean variance, where the pooled covariance has a null direction that the means differ in
@@ -127,20 +128,16 @@ def pair_table(
         task: what to call the data.
 
     Returns:
-        Rows with the columns of ``noiseaug.sweeps``, the rule :data:`~noiseaug.bridge.surrogate.PREDICTED` or
+        Rows with the columns of ``noiseaug.sweeps``, the predictor :data:`~noiseaug.bridge.surrogate.PREDICTED` or
         :data:`~noiseaug.bridge.surrogate.ACTUAL`.
     """
     asked = measures(("risk", "certified_accuracy", "acr"), radii)
     rows: list[dict[str, Any]] = []
     for level in train_sigma:
         predictor = smoothed(surrogate.pair.augmented_region(level), _ANY_SMOOTHING)
-        for measure, estimate in zip(asked, evaluate(surrogate.pair, predictor, asked), strict=True):
-            rows.append(
-                {"task": task, "rule": PREDICTED, "train_sigma": float(level), "smooth_sigma": np.nan}
-                | {"quantity": measure.quantity, "radius": measure.at}
-                | {"value": estimate.value, "lower": estimate.lower, "upper": estimate.upper, "method": "exact"}
-                | {"n": 0, "failure_prob": 0.0, "seed": None}
-            )
+        facts = {"task": task, "predictor": PREDICTED, "train_sigma": float(level), "smooth_sigma": np.nan}
+        estimates = evaluate(surrogate.pair, predictor, asked)
+        rows += [row(measure, estimate, **facts) for measure, estimate in zip(asked, estimates, strict=True)]
         rows += _counted(surrogate.region(level), x, y, radii, level, ACTUAL, task)
     return to_frame(rows)
 
@@ -171,27 +168,24 @@ def linear_table(
 
 
 def _counted(
-    region: HalfSpace, x: ArrayLike, y: ArrayLike, radii: Sequence[float], level: float, rule: str, task: str
+    region: HalfSpace, x: ArrayLike, y: ArrayLike, radii: Sequence[float], level: float, predictor: str, task: str
 ) -> list[dict[str, Any]]:
     """Quantities of a half-space on inputs, by their signed distances."""
     labels = np.asarray(y)
     distance = region.coordinate(flat(np.asarray(x)).astype(float))
     own = np.where(labels == 1, distance, -distance)
     n, failure_prob = len(own), 0.05
-    asked: list[tuple[str, float, int]] = [("risk", np.nan, int((own < 0).sum()))]
-    asked += [("certified_accuracy", float(radius), int((own >= radius).sum())) for radius in radii]
-    common = {"task": task, "rule": rule, "train_sigma": float(level), "smooth_sigma": np.nan, "method": "sampled"}
-    common |= {"n": n, "seed": None}
-    rows: list[dict[str, Any]] = [
-        {**common, "quantity": quantity, "radius": radius, "value": count / n, "failure_prob": failure_prob}
-        | {"lower": float(binomial_lower(count, n, 0.5 * failure_prob))}
-        | {"upper": float(binomial_upper(count, n, 0.5 * failure_prob))}
-        for quantity, radius, count in asked
-    ]
-    radii_earned = np.maximum(own, 0)
-    mean, error = float(radii_earned.mean()), 1.96 * float(radii_earned.std()) / np.sqrt(n)
-    acr = {"quantity": "acr", "radius": np.nan, "value": mean, "lower": mean - error, "upper": mean + error}
-    return [*rows, {**common, **acr, "failure_prob": failure_prob}]
+    asked = [(Measure("risk"), own < 0)]
+    asked += [(Measure("certified_accuracy", float(radius)), own >= radius) for radius in radii]
+    facts = {"task": task, "predictor": predictor, "train_sigma": float(level), "smooth_sigma": np.nan}
+    rows = []
+    for measure, hits in asked:
+        lower, upper = binomial_interval(int(hits.sum()), n, failure_prob)
+        rows.append(row(measure, Estimate(int(hits.sum()) / n, lower, upper, "sampled", n, failure_prob), **facts))
+    earned = np.maximum(own, 0)
+    mean, error = float(earned.mean()), 1.96 * float(earned.std()) / np.sqrt(n)
+    estimate = Estimate(mean, mean - error, mean + error, "sampled", n, failure_prob)
+    return [*rows, row(Measure("acr"), estimate, **facts)]
 
 
 def best_levels(surrogate: Surrogate, table: pd.DataFrame, radii: Sequence[float]) -> pd.DataFrame:
@@ -204,8 +198,8 @@ def best_levels(surrogate: Surrogate, table: pd.DataFrame, radii: Sequence[float
 
     Returns:
         A row for each radius: radius, optimal_train_sigma (∞ from half the distance of the means on, where no level is
-        best), and for each rule in the table its best level on the grid (``… best``, the middle one of equals) and the
-        certified accuracy there.
+        best), and for each predictor in the table its best level on the grid (``… best``, the middle one of equals)
+        and the certified accuracy there.
     """
     import pandas as pd
 
@@ -213,11 +207,13 @@ def best_levels(surrogate: Surrogate, table: pd.DataFrame, radii: Sequence[float
     for radius in radii:
         row: dict[str, Any] = {"radius": float(radius)}
         row["optimal_train_sigma"] = surrogate.pair.optimal_train_sigma(radius)
-        for rule in (PREDICTED, ACTUAL, LINEAR):
-            chosen = (table["rule"] == rule) & (table["quantity"] == "certified_accuracy") & (table["radius"] == radius)
+        for name in (PREDICTED, ACTUAL, LINEAR):
+            chosen = (
+                (table["predictor"] == name) & (table["quantity"] == "certified_accuracy") & (table["radius"] == radius)
+            )
             line = table[chosen].sort_values("train_sigma")
             if not line.empty:
-                row[f"{rule}, best α"] = best_level(line["train_sigma"], line["value"])
-                row[f"{rule}, certified accuracy there"] = float(line["value"].max())
+                row[f"{name}, best α"] = best_level(line["train_sigma"], line["value"])
+                row[f"{name}, certified accuracy there"] = float(line["value"].max())
         rows.append(row)
     return pd.DataFrame(rows)

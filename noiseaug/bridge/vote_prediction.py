@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.certificates import Cohen, Run
+from noiseaug.certificates import CertificationSetting, Cohen, VoteBudget
 from noiseaug.certification import recertify
-from noiseaug.confidence import minimum_votes
 from noiseaug.errors import InvalidInputError
 from noiseaug.report import certified_accuracy
 from noiseaug.subjects import BASES
@@ -31,13 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["predict_run", "predict_second_log", "same_seed_trains", "split_log", "two_logs"]
 
 
-def predict_run(own: ArrayLike, seen: int, run: Run, radii: ArrayLike, picked: ArrayLike | None = None) -> FloatArray:
+def predict_run(
+    own: ArrayLike, seen: int, setting: CertificationSetting, radii: ArrayLike, picked: ArrayLike | None = None
+) -> FloatArray:
     """Certified accuracy that a run reports on average on these inputs, from independent votes for them.
 
     Args:
         own: votes for the true class, shape (inputs,).
-        seen: V, the votes they are of; at least ``run.n``.
-        run: the run to be predicted, with Cohen et al.'s rule.
+        seen: V, the votes they are of; at least ``setting.votes``.
+        setting: of the run to be predicted, with Cohen et al.'s rule.
         radii: ℓ₂ radii ≥ 0, shape (k,).
         picked: whether a selection sample of the predicted size, of votes that are not among the V, picked the true
             class. Without it the choice of the class is taken to be right, which is too much at small radii.
@@ -48,15 +49,15 @@ def predict_run(own: ArrayLike, seen: int, run: Run, radii: ArrayLike, picked: A
     Raises:
         InvalidInputError: for fewer votes than the run has; there is no unbiased estimate then.
     """
-    if seen < run.n:
-        raise InvalidInputError(f"{seen} votes cannot predict a run of {run.n}; expected at least as many")
+    if seen < setting.votes:
+        raise InvalidInputError(f"{seen} votes cannot predict a run of {setting.votes}; expected at least as many")
     counts = np.asarray(own, dtype=np.int64)
     weight = np.ones(len(counts)) if picked is None else np.asarray(picked, dtype=float)
     curve = []
     for radius in validation.array("radii", np.atleast_1d(np.asarray(radii, dtype=float)), 1):
-        needed = int(minimum_votes(run.n, validation.nonnegative("radii", radius) / run.smooth_sigma, run.failure_prob))
+        needed = setting.budget.needed(validation.nonnegative("radii", radius), setting.smooth_sigma)
         distinct, places = np.unique(counts, return_inverse=True)
-        curve.append(float(np.mean(weight * _enough(distinct, seen, run.n, needed)[places])))
+        curve.append(float(np.mean(weight * _enough(distinct, seen, setting.votes, needed)[places])))
     return np.array(curve)
 
 
@@ -73,7 +74,7 @@ def _enough(own: np.ndarray, seen: int, votes: int, needed: int) -> FloatArray:
     return chance
 
 
-def _level(description: Mapping[str, Any], name: str) -> Run:
+def _level(description: Mapping[str, Any], name: str) -> CertificationSetting:
     """The run of a log, if it had a fixed number of votes."""
     keys = ("smooth_sigma", "n", "failure_prob", "num_classes", "certificate", "seed")
     missing = [key for key in keys if key not in description]
@@ -83,7 +84,8 @@ def _level(description: Mapping[str, Any], name: str) -> Run:
     if (rule.get("name") if isinstance(rule, Mapping) else rule) != Cohen.name:
         raise InvalidInputError(f"{name} was certified by a rule that may stop early; certify with --certificate cohen")
     failure_prob = float(description["failure_prob"]) - float(description.get("noise_error", 0.0))
-    return Run(float(description["smooth_sigma"]), int(description["n"]), failure_prob, int(description["num_classes"]))
+    budget = VoteBudget(int(description["n"]), failure_prob)
+    return CertificationSetting(float(description["smooth_sigma"]), budget, int(description["num_classes"]))
 
 
 def _own(frame: pd.DataFrame, look: int) -> np.ndarray:
@@ -123,16 +125,18 @@ def split_log(log: Log, radii: ArrayLike, name: str = "log") -> pd.DataFrame:
         InvalidInputError: where no look is kept, or for a rule that may stop early.
     """
     description, frame = log
-    run = _level(description, name)
+    setting = _level(description, name)
     looks = [set(kept) for kept in frame["looks"]]
-    halves = [look for look in set.intersection(*looks) if 2 * look <= run.n] if looks else []
+    halves = [look for look in set.intersection(*looks) if 2 * look <= setting.votes] if looks else []
     if not halves:
-        raise InvalidInputError(f"{name} keeps no look at half of its {run.n} votes or fewer; give it a second log")
+        raise InvalidInputError(
+            f"{name} keeps no look at half of its {setting.votes} votes or fewer; give it a second log"
+        )
     look = max(halves)
-    short = replace(run, n=look)
+    short = replace(setting, budget=replace(setting.budget, votes=look))
     measured = recertify(frame, short, Cohen())
-    predicted = predict_run(_own(frame, run.n) - _own(frame, look), run.n - look, short, radii)
-    return _overlay(measured, radii, predicted, votes=look, predicted_from=run.n - look)
+    predicted = predict_run(_own(frame, setting.votes) - _own(frame, look), setting.votes - look, short, radii)
+    return _overlay(measured, radii, predicted, votes=look, predicted_from=setting.votes - look)
 
 
 def predict_second_log(first: Log, second: Log, radii: ArrayLike) -> pd.DataFrame:
@@ -150,7 +154,7 @@ def predict_second_log(first: Log, second: Log, radii: ArrayLike) -> pd.DataFram
         InvalidInputError: for logs of other classifiers, levels or inputs, for equal seeds (the same votes twice), and
             for fewer votes in the first.
     """
-    run, other = _level(second[0], "the second log"), _level(first[0], "the first log")
+    setting, other = _level(second[0], "the second log"), _level(first[0], "the first log")
     for key in ("data", "classifier", "weights", "train_sigma", "copies", "smooth_sigma", "noise", "precision"):
         if first[0].get(key) != second[0].get(key):
             raise InvalidInputError(f"the logs differ in {key}: {first[0].get(key)!r} and {second[0].get(key)!r}")
@@ -167,8 +171,8 @@ def predict_second_log(first: Log, second: Log, radii: ArrayLike) -> pd.DataFram
     # selection and estimation votes are independent, in both runs
     picked = np.array([int(np.argmax(sample)) for sample in a["selection"]]) == a["label"].to_numpy()
     same_size = first[0].get("n0") == second[0].get("n0")
-    predicted = predict_run(_own(a, other.n), other.n, run, radii, picked if same_size else None)
-    return _overlay(b, radii, predicted, votes=run.n, predicted_from=other.n)
+    predicted = predict_run(_own(a, other.votes), other.votes, setting, radii, picked if same_size else None)
+    return _overlay(b, radii, predicted, votes=setting.votes, predicted_from=other.votes)
 
 
 def same_seed_trains(description: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-from .base import STANDARD_LOOKS, Certificate, Decision, Run, largest_radius
+from .base import STANDARD_LOOKS, Certificate, CertificationSetting, Decision, VoteBudget, largest_radius
 from .fixed import Cohen, TCertify, TCertifyPostHoc
 from .registry import CERTIFICATES, make_certificate
 from .sequential import ConfidenceSequence, FullRadius, MultiLook
@@ -7,14 +7,15 @@ __all__ = [
     "CERTIFICATES",
     "STANDARD_LOOKS",
     "Certificate",
+    "CertificationSetting",
     "Cohen",
     "ConfidenceSequence",
     "Decision",
     "FullRadius",
     "MultiLook",
-    "Run",
     "TCertify",
     "TCertifyPostHoc",
+    "VoteBudget",
     "largest_radius",
     "make_certificate",
 ]

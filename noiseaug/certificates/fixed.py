@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from noiseaug import validation
-from noiseaug.certificates.base import Certificate, Decision, Run, certified_radius
+from noiseaug.certificates.base import Certificate, CertificationSetting, Decision, certified_radius
 from noiseaug.confidence import binomial_lower, binomial_upper, rounded_down
 
 __all__ = ["Cohen", "TCertify", "TCertifyPostHoc"]
@@ -22,26 +22,26 @@ class Cohen(Certificate):
     name: ClassVar[str] = "cohen"
     adaptive: ClassVar[bool] = False
 
-    def looks(self, run: Run) -> tuple[int, ...]:
-        return (run.n,)
+    def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
+        return (setting.votes,)
 
-    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        lower = float(binomial_lower(counts[-1, top], run.n, run.failure_prob))
-        return Decision(lower > 0.5, certified_radius(run, lower), True)
+    def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        lower = float(binomial_lower(counts[-1, top], setting.votes, setting.failure_prob))
+        return Decision(lower > 0.5, certified_radius(setting, lower), True)
 
 
-def two_sided_radius(run: Run, top: int, counts: np.ndarray, weight: float) -> float:
+def two_sided_radius(setting: CertificationSetting, top: int, counts: np.ndarray, weight: float) -> float:
     """(β/2)(Φ⁻¹(p_A) − Φ⁻¹(p_B)) with the share ``weight`` of the level for p_A, the rest for the K−1 other classes."""
     votes = int(counts.sum())
-    lower = float(binomial_lower(counts[top], votes, weight * run.failure_prob))
+    lower = float(binomial_lower(counts[top], votes, weight * setting.failure_prob))
     others = np.delete(counts, top)
-    level = (1 - weight) * run.failure_prob / (run.num_classes - 1)
+    level = (1 - weight) * setting.failure_prob / (setting.num_classes - 1)
     # the bound grows with the count, so the largest count has the largest bound
     upper = min(float(binomial_upper(others.max(), votes, level)), 1 - lower)
     if lower <= upper or lower == 0:
         return 0.0
     gap = -special.ndtri(1 - lower) - special.ndtri(upper) if upper > 0 else np.inf
-    return max(float(rounded_down(0.5 * run.smooth_sigma * gap)), 0.0)
+    return max(float(rounded_down(0.5 * setting.smooth_sigma * gap)), 0.0)
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,20 @@ class TCertify(Certificate):
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(validation.probability("weights", w) for w in self.weights))
 
-    def looks(self, run: Run) -> tuple[int, ...]:
-        return (run.n,)
+    def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
+        return (setting.votes,)
 
-    def weight(self, run: Run, top: int, selection: np.ndarray) -> float:
+    def weight(self, setting: CertificationSetting, top: int, selection: np.ndarray) -> float:
         """The split with the largest radius if the n votes fell as the selection sample did."""
-        shares = (np.asarray(selection) + 0.5) / (np.sum(selection) + 0.5 * run.num_classes)
-        expected = np.floor(shares * run.n)
-        expected[top] += run.n - expected.sum()
-        radii = [two_sided_radius(run, top, expected, weight) for weight in self.weights]
+        shares = (np.asarray(selection) + 0.5) / (np.sum(selection) + 0.5 * setting.num_classes)
+        expected = np.floor(shares * setting.votes)
+        expected[top] += setting.votes - expected.sum()
+        radii = [two_sided_radius(setting, top, expected, weight) for weight in self.weights]
         # of equal radii the largest weight, which is closest to Cohen's bound
         return max(zip(radii, self.weights, strict=True))[1]
 
-    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        radius = two_sided_radius(run, top, counts[-1], self.weight(run, top, selection))
+    def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        radius = two_sided_radius(setting, top, counts[-1], self.weight(setting, top, selection))
         return Decision(radius > 0, radius, True)
 
 
@@ -94,9 +94,9 @@ class TCertifyPostHoc(Certificate):
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(validation.probability("weights", w) for w in self.weights))
 
-    def looks(self, run: Run) -> tuple[int, ...]:
-        return (run.n,)
+    def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
+        return (setting.votes,)
 
-    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        radius = max(two_sided_radius(run, top, counts[-1], weight) for weight in self.weights)
+    def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        radius = max(two_sided_radius(setting, top, counts[-1], weight) for weight in self.weights)
         return Decision(radius > 0, radius, True)

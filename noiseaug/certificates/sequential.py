@@ -11,7 +11,14 @@ import numpy as np
 from scipy import special
 
 from noiseaug import validation
-from noiseaug.certificates.base import STANDARD_LOOKS, Certificate, Decision, Run, certified_radius, largest_radius
+from noiseaug.certificates.base import (
+    STANDARD_LOOKS,
+    Certificate,
+    CertificationSetting,
+    Decision,
+    certified_radius,
+    largest_radius,
+)
 from noiseaug.confidence import binomial_lower, binomial_upper, log_wealth
 from noiseaug.errors import InvalidInputError
 
@@ -68,26 +75,27 @@ class MultiLook(Certificate):
         object.__setattr__(self, "radii", radii)
         _check_schedule(self.votes, self.shares)
 
-    def looks(self, run: Run) -> tuple[int, ...]:
-        return _Schedule.of(self.votes, self.shares, run.n).looks
+    def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
+        return _Schedule.of(self.votes, self.shares, setting.votes).looks
 
-    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        schedule = _Schedule.of(self.votes, self.shares, run.n)
-        lower = max(_bounds(run, schedule, tuple(int(k) for k in counts[:, top])))
-        best, majority = certified_radius(run, lower), lower > 0.5
+    def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        schedule = _Schedule.of(self.votes, self.shares, setting.votes)
+        lower = max(_bounds(setting, schedule, tuple(int(k) for k in counts[:, top])))
+        best, majority = certified_radius(setting, lower), lower > 0.5
         open_targets = [radius for radius in self.radii if radius > best or not majority]
         used = schedule.looks[len(counts) - 1]
-        if not open_targets or used == run.n:
+        if not open_targets or used == setting.votes:
             return Decision(majority, best, True)
         hope = float(binomial_upper(counts[-1, top], used, _FUTILITY))
-        return Decision(majority, best, hope < float(special.ndtr(open_targets[0] / run.smooth_sigma)))
+        return Decision(majority, best, hope < float(special.ndtr(open_targets[0] / setting.smooth_sigma)))
 
-    def check(self, run: Run) -> None:
-        super().check(run)
-        most = largest_radius(run)
+    def check(self, setting: CertificationSetting) -> None:
+        super().check(setting)
+        most = largest_radius(setting)
         if self.radii[0] > most:
             raise InvalidInputError(
-                f"radii start at {self.radii[0]:g}; {run.n} votes at failure_prob {run.failure_prob:g} reach {most:.4g}"
+                f"radii start at {self.radii[0]:g}; {setting.votes} votes at failure_prob {setting.failure_prob:g} "
+                f"reach {most:.4g}"
             )
 
 
@@ -96,10 +104,10 @@ def _one_bound(successes: int, votes: int, level: float) -> float:
     return float(binomial_lower(successes, votes, level))
 
 
-def _bounds(run: Run, schedule: _Schedule, successes: tuple[int, ...]) -> list[float]:
+def _bounds(setting: CertificationSetting, schedule: _Schedule, successes: tuple[int, ...]) -> list[float]:
     """Lower bounds of the class probability at the looks so far, valid together."""
     looks = zip(successes, schedule.looks, schedule.shares, strict=False)
-    return [_one_bound(k, votes, share * run.failure_prob) for k, votes, share in looks]
+    return [_one_bound(k, votes, share * setting.failure_prob) for k, votes, share in looks]
 
 
 @dataclass(frozen=True)
@@ -121,19 +129,21 @@ class FullRadius(Certificate):
         object.__setattr__(self, "tolerance", validation.positive("tolerance", self.tolerance))
         _check_schedule(self.votes, self.shares)
 
-    def looks(self, run: Run) -> tuple[int, ...]:
-        return _Schedule.of(self.votes, self.shares, run.n).looks
+    def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
+        return _Schedule.of(self.votes, self.shares, setting.votes).looks
 
-    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        schedule = _Schedule.of(self.votes, self.shares, run.n)
-        lower = max(_bounds(run, schedule, tuple(int(k) for k in counts[:, top])))
-        best, used = certified_radius(run, lower), schedule.looks[len(counts) - 1]
-        if used == run.n:
+    def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+        schedule = _Schedule.of(self.votes, self.shares, setting.votes)
+        lower = max(_bounds(setting, schedule, tuple(int(k) for k in counts[:, top])))
+        best, used = certified_radius(setting, lower), schedule.looks[len(counts) - 1]
+        if used == setting.votes:
             return Decision(lower > 0.5, best, True)
         # were the class as likely as the votes so far allow at 95%, what would all n votes certify?
         hope = float(binomial_upper(counts[-1, top], used, 0.05))
-        reachable = certified_radius(run, _one_bound(int(hope * run.n), run.n, schedule.shares[-1] * run.failure_prob))
-        return Decision(lower > 0.5, best, reachable - best < self.tolerance * run.smooth_sigma)
+        reachable = certified_radius(
+            setting, _one_bound(int(hope * setting.votes), setting.votes, schedule.shares[-1] * setting.failure_prob)
+        )
+        return Decision(lower > 0.5, best, reachable - best < self.tolerance * setting.smooth_sigma)
 
 
 @lru_cache(maxsize=32)
@@ -174,27 +184,29 @@ class ConfidenceSequence(Certificate):
     def __post_init__(self) -> None:
         object.__setattr__(self, "radius", validation.nonnegative("radius", self.radius))
 
-    def looks(self, run: Run) -> tuple[int, ...]:
-        return _sequence_looks(run.n)
+    def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
+        return _sequence_looks(setting.votes)
 
-    def needed(self, run: Run) -> tuple[int, ...]:
+    def needed(self, setting: CertificationSetting) -> tuple[int, ...]:
         """The fewest votes for the class that certify at each look."""
         # a threshold rounded up asks for more
-        threshold = min(float(special.ndtr(self.radius / run.smooth_sigma)) * (1 + 1e-15), np.nextafter(1.0, 0.0))
-        return _sequence_needed(run.n, threshold, run.failure_prob)
+        threshold = min(float(special.ndtr(self.radius / setting.smooth_sigma)) * (1 + 1e-15), np.nextafter(1.0, 0.0))
+        return _sequence_needed(setting.votes, threshold, setting.failure_prob)
 
-    def decide(self, run: Run, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
+    def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
         at, successes = len(counts) - 1, int(counts[-1, top])
-        used = _sequence_looks(run.n)[at]
-        if successes >= self.needed(run)[at]:
+        used = _sequence_looks(setting.votes)[at]
+        if successes >= self.needed(setting)[at]:
             return Decision(True, self.radius, True)
         hope = float(binomial_upper(successes, used, _FUTILITY))
-        return Decision(False, 0.0, used == run.n or hope < float(special.ndtr(self.radius / run.smooth_sigma)))
+        return Decision(
+            False, 0.0, used == setting.votes or hope < float(special.ndtr(self.radius / setting.smooth_sigma))
+        )
 
-    def check(self, run: Run) -> None:
-        super().check(run)
-        if all(needed > look for needed, look in zip(self.needed(run), self.looks(run), strict=True)):
+    def check(self, setting: CertificationSetting) -> None:
+        super().check(setting)
+        if all(needed > look for needed, look in zip(self.needed(setting), self.looks(setting), strict=True)):
             raise InvalidInputError(
-                f"radius is {self.radius:g}; {run.n} votes at failure_prob {run.failure_prob:g} reach less than "
-                f"{largest_radius(run):.4g}"
+                f"radius is {self.radius:g}; {setting.votes} votes at failure_prob {setting.failure_prob:g} reach less "
+                f"than {largest_radius(setting):.4g}"
             )

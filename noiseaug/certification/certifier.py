@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from noiseaug import validation
-from noiseaug.certificates import STANDARD_LOOKS, Certificate, Cohen, Decision, Run
+from noiseaug.certificates import STANDARD_LOOKS, Certificate, CertificationSetting, Cohen, Decision, VoteBudget
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome
 from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
@@ -28,24 +28,22 @@ class Certifier:
 
     Attributes:
         counter: draws noise and counts votes.
-        run: smoothing level, votes, failure probability.
-        n0: votes of the selection sample, which picks the class.
+        setting: smoothing level, votes, failure probability.
         certificate: the rule.
-        noise_error: what the noise's law is off by in all; ``run`` has it taken from its failure probability.
+        noise_error: what the noise's law is off by in all; ``setting`` has paid for it.
         noise: name of the noise's law.
         seed: of the votes.
     """
 
     counter: Counter
-    run: Run
-    n0: int
+    setting: CertificationSetting
     certificate: Certificate
     noise_error: float = 0.0
     noise: str = "gaussian"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.certificate.check(self.run)
+        self.certificate.check(self.setting)
 
     @classmethod
     def make(
@@ -85,20 +83,21 @@ class Certifier:
         counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
         # what the noise is off by is paid from the failure probability
         error = model.distribution_error(dim, validation.integer("n", n) + n0)
-        run = Run(smooth_sigma, n, paid(failure_prob, error), counter.num_classes)
-        return cls(counter, run, n0, certificate or Cohen(), error, noise, seed)
+        budget = VoteBudget(n, paid(failure_prob, error), n0)
+        setting = CertificationSetting(smooth_sigma, budget, counter.num_classes)
+        return cls(counter, setting, certificate or Cohen(), error, noise, seed)
 
     def description(self, x: Any = None) -> dict[str, Any]:
         """What determines the votes and the certificates, as plain values; an input ``x`` adds how they are counted."""
         return {
-            "smooth_sigma": self.run.smooth_sigma,
+            "smooth_sigma": self.setting.smooth_sigma,
             "noise": self.noise,
             "seed": self.seed,
-            "n": self.run.n,
-            "n0": self.n0,
-            "failure_prob": self.run.failure_prob + self.noise_error,
+            "n": self.setting.votes,
+            "n0": self.setting.budget.n0,
+            "failure_prob": self.setting.failure_prob + self.noise_error,
             "noise_error": self.noise_error,
-            "num_classes": self.run.num_classes,
+            "num_classes": self.setting.num_classes,
             "certificate": describe_rule(self.certificate),
             **self.counter.description(x),
         }
@@ -138,15 +137,15 @@ class Certifier:
     def _steps(self, x: np.ndarray, index: int, label: int) -> Generator[list[Request], list[np.ndarray], Outcome]:
         """An input as a conversation: it asks for votes, is sent their counts, and ends with its outcome."""
         stream = self.counter.stream(x, index, "estimation")
-        wanted = self.certificate.looks(self.run)
-        selection = total = np.zeros(self.run.num_classes, dtype=np.int64)
+        wanted = self.certificate.looks(self.setting)
+        selection = total = np.zeros(self.setting.num_classes, dtype=np.int64)
         top, decision = 0, Decision(False, 0.0, False)
         kept: list[int] = []
         counts: list[tuple[int, ...]] = []
         seen: list[np.ndarray] = []
-        requests: list[Request] = [(self.counter.stream(x, index, "selection"), self.n0)]
+        requests: list[Request] = [(self.counter.stream(x, index, "selection"), self.setting.budget.n0)]
         # the standard looks are kept besides the rule's own, so that stored votes can be certified anew
-        for look in sorted({*wanted, *(k for k in STANDARD_LOOKS if k < self.run.n)}):
+        for look in sorted({*wanted, *(k for k in STANDARD_LOOKS if k < self.setting.votes)}):
             requests.append((stream, look - (kept[-1] if kept else 0)))
             kept.append(look)
             if look not in wanted:
@@ -161,7 +160,7 @@ class Certifier:
                 counts.append(tuple(int(k) for k in total))
             seen.append(total)
             requests = []
-            decision = self.certificate.decide(self.run, top, selection, np.array(seen))
+            decision = self.certificate.decide(self.setting, top, selection, np.array(seen))
             if decision.done:
                 break
         return Outcome(

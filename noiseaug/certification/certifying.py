@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.certificates import Certificate, Decision, Run
+from noiseaug.certificates import Certificate, CertificationSetting, Decision, VoteBudget
 from noiseaug.certification.certifier import Certifier, describe_rule, paid
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
@@ -88,7 +88,7 @@ def certify(
         seed=seed,
         batch=batch,
     )
-    inputs = Inputs.make(x, labels, indices, certifier.run.num_classes)
+    inputs = Inputs.make(x, labels, indices, certifier.setting.num_classes)
     if log is None:
         return outcomes_frame(_outcomes(certifier, inputs, progress))
     return outcomes_frame(certify_into(Path(log), certifier, inputs, description or {}, resume, progress))
@@ -206,7 +206,7 @@ def _counted(counter: Counter, inputs: np.ndarray, places: np.ndarray, n: int) -
 
 def recertify(
     frame: pd.DataFrame,
-    run: Run,
+    setting: CertificationSetting,
     certificate: Certificate,
 ) -> pd.DataFrame:
     """Stored votes under another failure probability, rule or target radius, without a forward pass.
@@ -216,18 +216,20 @@ def recertify(
 
     Args:
         frame: from :func:`certify` or a log.
-        run: smoothing level and votes of the stored run, with the new failure probability.
+        setting: smoothing level and votes of the stored run, with the new failure probability.
         certificate: the new rule.
 
     Raises:
         InvalidInputError: where the rule needs a look that was not kept.
     """
-    return outcomes_frame(_all_recertified(_stored(frame), run, certificate))
+    return outcomes_frame(_all_recertified(_stored(frame), setting, certificate))
 
 
-def _all_recertified(outcomes: Iterable[Outcome], run: Run, certificate: Certificate) -> list[Outcome]:
-    certificate.check(run)
-    return [_recertified(outcome, run, certificate) for outcome in outcomes]
+def _all_recertified(
+    outcomes: Iterable[Outcome], setting: CertificationSetting, certificate: Certificate
+) -> list[Outcome]:
+    certificate.check(setting)
+    return [_recertified(outcome, setting, certificate) for outcome in outcomes]
 
 
 def _stored(frame: pd.DataFrame) -> Iterator[Outcome]:
@@ -240,20 +242,20 @@ def _stored(frame: pd.DataFrame) -> Iterator[Outcome]:
         yield Outcome(**fields)
 
 
-def _recertified(outcome: Outcome, run: Run, certificate: Certificate) -> Outcome:
+def _recertified(outcome: Outcome, setting: CertificationSetting, certificate: Certificate) -> Outcome:
     place = {look: i for i, look in enumerate(outcome.looks)}
     selection, counts = np.array(outcome.selection), np.array(outcome.counts)
     top = int(np.argmax(selection))
     seen: list[int] = []
     decision = Decision(False, 0.0, False)
-    for look in certificate.looks(run):
+    for look in certificate.looks(setting):
         if look not in place:
             raise InvalidInputError(
                 f"{certificate.name} looks at {look} votes, but input {outcome.index} has counts at "
                 f"{', '.join(map(str, outcome.looks))}; certify it with more votes or choose another rule"
             )
         seen.append(place[look])
-        decision = certificate.decide(run, top, selection, counts[seen])
+        decision = certificate.decide(setting, top, selection, counts[seen])
         if decision.done:
             break
     last = seen[-1] + 1
@@ -293,9 +295,10 @@ def recertify_log(
         )
     level = float(description["failure_prob"]) if failure_prob is None else failure_prob
     granted = paid(level, float(description["noise_error"]))
-    run = Run(description["smooth_sigma"], description["n"], granted, description["num_classes"])
+    budget = VoteBudget(description["n"], granted)
+    setting = CertificationSetting(description["smooth_sigma"], budget, description["num_classes"])
     changed = {**description, "failure_prob": level, "certificate": describe_rule(certificate)}
     with RunLog.open(Path(out), changed) as book:
-        for outcome in _all_recertified(sorted(outcomes, key=lambda each: each.index), run, certificate):
+        for outcome in _all_recertified(sorted(outcomes, key=lambda each: each.index), setting, certificate):
             book.append(outcome)
         return outcomes_frame(book.outcomes)

@@ -73,7 +73,7 @@ def certify_run(
     """
     out, team = Path(out), team or Alone()
     check_run(out, shard=shard, resume=resume, tsv=tsv, team=team)
-    inputs = Inputs.make(x, labels, indices, certifier.run.num_classes)
+    inputs = Inputs.make(x, labels, indices, certifier.setting.num_classes)
     frame = outcomes_frame(_outcomes(certifier, inputs, out, shard, description or {}, resume, team, progress))
     if tsv is not None and team.leads:
         write_tsv(frame, tsv)

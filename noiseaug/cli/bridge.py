@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_SHOWN = ["rule", "against", "smooth_sigma", "quantity", "radius", "mean_abs_gap", "max_abs_gap", "worst_train_sigma"]
+_SHOWN = [
+    "predictor",
+    "against",
+    "smooth_sigma",
+    "quantity",
+    "radius",
+    "mean_abs_gap",
+    "max_abs_gap",
+    "worst_train_sigma",
+]
 _SHOWN += ["predicted_train_sigma", "measured_train_sigma", "regret"]
 
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random choices and of noise.", rich_help_panel=EXECUTION)]
@@ -157,7 +166,9 @@ def bridge(
     changed: dict[str, Any] = {
         name: levels(f"--{name.replace('_', '-')}", text) for name, text in given.items() if text is not None
     }
-    where = replace(where, **changed if votes is None else {**changed, "votes": votes})
+    if votes is not None:
+        changed["budget"] = replace(where.budget, votes=votes)
+    where = replace(where, **changed)
     curves = log_overlays(log) if log else {}
     tables = run_bridge(
         load_data(data, root),
@@ -204,9 +215,9 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
 def _tell_choices(gaps: pd.DataFrame) -> None:
     """What the level that a rule recommends costs, and what the convention α = β costs."""
     from noiseaug.bridge.compare import choices
-    from noiseaug.bridge.prediction import RULES
+    from noiseaug.bridge.prediction import PREDICTORS
 
-    for rule, part in choices(gaps[gaps["rule"].isin(RULES)]).groupby("rule", sort=False):
+    for rule, part in choices(gaps[gaps["predictor"].isin(PREDICTORS)]).groupby("predictor", sort=False):
         told = [
             f"{part[name].mean():.4f} on average, {part[name].max():.4f} at most"
             for name in ("regret", "regret_of_equal_noise")
@@ -218,24 +229,26 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
     import pandas as pd
 
     from noiseaug.bridge.pictures import draw_overlay, draw_pair, draw_predicted, draw_runs
-    from noiseaug.bridge.prediction import RULES
+    from noiseaug.bridge.prediction import PREDICTORS
     from noiseaug.runs import save_figure, write_atomically
 
     out.mkdir(parents=True, exist_ok=True)
     named = {"predicted": tables.predicted, "compared": tables.compared, "gap": tables.gaps, "best": tables.best}
     if curves:
         named["runs"] = pd.concat([curve.assign(log=name) for name, curve in curves.items()], ignore_index=True)
-    count = len(RULES)
+    count = len(PREDICTORS)
     figures = {}
-    for rule, remark in zip(RULES, tables.remarks[:count], strict=True):
-        lines = tables.predicted[tables.predicted["rule"] == rule]
+    for rule, remark in zip(PREDICTORS, tables.remarks[:count], strict=True):
+        lines = tables.predicted[tables.predicted["predictor"] == rule]
         figures[rule] = draw_predicted(lines, f"{data}: the {rule} rule of the training inputs", [remark])
     if tables.compared is not None:
-        over = tables.compared[(tables.compared["against"] == "measured") & tables.compared["rule"].isin(RULES)]
+        over = tables.compared[
+            (tables.compared["against"] == "measured") & tables.compared["predictor"].isin(PREDICTORS)
+        ]
         if not over.empty:
             figures["overlay"] = draw_overlay(over, f"{data}: predicted over measured", tables.remarks[:count])
     if tables.best is not None:
-        half_spaces = tables.predicted[~tables.predicted["rule"].isin(RULES)]
+        half_spaces = tables.predicted[~tables.predicted["predictor"].isin(PREDICTORS)]
         figures["pair"] = draw_pair(half_spaces, tables.best, f"{data}: linear rules, any β", tables.remarks[count:])
     if curves:
         figures["runs"] = draw_runs(curves, "Runs and what other votes predict of them")
@@ -271,9 +284,11 @@ def advise(
             rich_help_panel=LEVEL,
         ),
     ] = None,
-    rule: Annotated[
+    predictor: Annotated[
         str,
-        typer.Option("--rule", help="Predictor: quadratic (Gaussian classes) or kernel.", rich_help_panel=MODEL),
+        typer.Option(
+            "--predictor", help="What predicts: quadratic (Gaussian classes) or kernel.", rich_help_panel=MODEL
+        ),
     ] = "quadratic",
     votes: Annotated[
         int | None,
@@ -309,7 +324,7 @@ def advise(
         images=images,
         points=points,
         votes=votes,
-        rule=rule,
+        predictor=predictor,
         seed=seed,
         progress=True,
     )

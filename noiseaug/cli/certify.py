@@ -202,7 +202,7 @@ def certify(
 
     Processes started by torchrun share the inputs; all hosts need access to the folder of --out.
     """
-    from noiseaug.certificates import Run
+    from noiseaug.certificates import CertificationSetting, VoteBudget
     from noiseaug.certification import Certifier, certify_run
     from noiseaug.certification.run import check_run
     from noiseaug.subjects import load_subject
@@ -211,7 +211,7 @@ def certify(
     with workers(device) as team:
         rule = _certificate(certificate, radius, set_)
         # what needs no training is looked at before it
-        rule.check(Run(smooth_sigma, n, failure_prob))
+        rule.check(CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob)))
         check_run(out, shard=shard, resume=resume, tsv=tsv, team=team)
         with team.one_first():
             subject = load_subject(

@@ -153,12 +153,9 @@ def _run(
     study: Study, path: Path, view: Preset, jobs: int, resume: bool, dask: str | None
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Runs a study, draws it, and returns its summary and the files written."""
-    import matplotlib
-
     from noiseaug.runs import save_figure, write_atomically
     from noiseaug.synthetic.runs import run_study
 
-    matplotlib.use("Agg")  # pictures go to files, no display is needed
     table = run_study(study, path, jobs=jobs, resume=resume, dask=dask)
     summary = view.summarise(table)
     write_atomically(path / "summary.csv", summary.to_csv(index=False))

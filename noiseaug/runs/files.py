@@ -65,10 +65,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, whole or not at all, and lets go of it."""
-    import matplotlib.pyplot as plt
-
+    """Writes a figure as PNG, whole or not at all."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=200)
-    plt.close(figure)
     write_atomically(path, content.getvalue())

@@ -1,4 +1,4 @@
-from .columns import COLUMNS, VOTE_COLUMNS, distinct, read_table, to_frame
+from .columns import COLUMNS, VOTE_COLUMNS, distinct, read_table, row, to_frame
 from .decimals import ceil_decimal, ceil_significant, exact_decimal, floor_decimal, floor_radius
 from .levels import LEVELS, shard, steps
 from .quantities import QUANTITIES, Measure, Quantity, evaluator, measures
@@ -19,6 +19,7 @@ __all__ = [
     "floor_radius",
     "measures",
     "read_table",
+    "row",
     "shard",
     "steps",
     "to_frame",

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.estimates import Estimate
+from noiseaug.tables.quantities import Measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "DTYPES", "VOTE_COLUMNS", "distinct", "read_table", "to_frame"]
+__all__ = ["COLUMNS", "DTYPES", "VOTE_COLUMNS", "distinct", "read_table", "row", "to_frame"]
 
 COLUMNS = (
     "task",
@@ -30,6 +32,8 @@ COLUMNS = (
 )
 """Columns of every table (docs/glossary.md)."""
 
+_MAKERS = ("rule", "predictor", "model")  # what made the base classifier: theory, training inputs, training
+
 VOTE_COLUMNS = ("votes", "vote_failure_prob")
 """Further columns of a table with ``finite_sample_certified_accuracy``: the run that is predicted."""
 
@@ -46,12 +50,23 @@ def distinct(name: str, values: Sequence[Any]) -> Sequence[Any]:
     return values
 
 
+def row(measure: Measure, estimate: Estimate, **facts: Any) -> dict[str, Any]:
+    """A row of the tidy table: what the number is about, the measure, and its estimate.
+
+    Args:
+        measure: the quantity and its radius.
+        estimate: its value.
+        **facts: task, what made the classifier, train_sigma, smooth_sigma and further columns.
+    """
+    return {**facts, "quantity": measure.quantity, "radius": measure.at, **vars(estimate)}
+
+
 def to_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a tidy frame; ``seed`` and ``votes`` are nullable integers, further columns come last."""
     import pandas as pd
 
     frame = pd.DataFrame(list(rows))
-    first = [column for column in (*COLUMNS, *VOTE_COLUMNS) if column in frame]
+    first = [column for column in ("task", *_MAKERS, *COLUMNS[2:], *VOTE_COLUMNS) if column in frame]
     frame = frame[[*first, *(column for column in frame if column not in first)]]
     return frame.astype({column: kind for column, kind in DTYPES.items() if column in frame})
 

@@ -39,7 +39,7 @@ def rare():
 
 
 def options(**more):
-    return {"radius": 0.0, "images": None, "votes": 50, "rule": "kernel", **more}
+    return {"radius": 0.0, "images": None, "votes": 50, "predictor": "kernel", **more}
 
 
 # --- advice
@@ -144,7 +144,7 @@ def test_bad_input(change, message):
 
 
 def gaps():
-    common = {"rule": "kernel", "smooth_sigma": 0.5, "predicted_train_sigma": 0.5, "measured_train_sigma": 0.4}
+    common = {"predictor": "kernel", "smooth_sigma": 0.5, "predicted_train_sigma": 0.5, "measured_train_sigma": 0.4}
     common |= {"measured_best": 0.9}
     rows = [
         {**common, "quantity": "risk", "radius": np.nan, "regret": 0.01},
@@ -153,7 +153,7 @@ def gaps():
         # out of the votes' reach: every level is as good as any other
         {**common, "quantity": "certified_accuracy", "radius": 2.0, "regret": 0.0, "measured_best": 0.0},
         {**common, "quantity": "acr", "radius": np.nan, "regret": 0.6},
-        {**common, "quantity": "risk", "radius": np.nan, "regret": 0.7, "rule": "gaussian"},
+        {**common, "quantity": "risk", "radius": np.nan, "regret": 0.7, "predictor": "gaussian"},
         {**common, "quantity": "risk", "radius": np.nan, "regret": 0.8, "smooth_sigma": 0.0},
     ]
     return pd.DataFrame(rows)
@@ -333,7 +333,10 @@ def test_interference_command(tmp_path):
     [
         (["advise", "--smooth-sigma", 0.5, "--train-sigma", "0;1"], "--train-sigma is '0;1'"),
         (["advise", "--smooth-sigma", 0.5, "--out", "nowhere/curve.csv"], "no folder nowhere"),
-        (["advise", "--smooth-sigma", 0.5, "--rule", "linear"], "rule is 'linear'; expected one of quadratic, kernel"),
+        (
+            ["advise", "--smooth-sigma", 0.5, "--predictor", "linear"],
+            "predictor is 'linear'; expected one of quadratic, kernel",
+        ),
         (["advise", "--smooth-sigma", -1], "smooth_sigma is -1"),
         (["advise", "--smooth-sigma", 0.5, "--record", "nowhere.csv"], "nowhere.csv"),
         (["advise", "--smooth-sigma", 0.5, "--data", "letters"], "data is 'letters'"),

@@ -40,7 +40,7 @@ from noiseaug.bridge.prediction import make_family
 from noiseaug.bridge.samples import training_part
 from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, read_grid, run_bridge
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
-from noiseaug.certificates import Run
+from noiseaug.certificates import CertificationSetting, VoteBudget
 from noiseaug.certification import certify
 from noiseaug.cli import bridge
 from noiseaug.data import load_data
@@ -185,11 +185,11 @@ def test_gaussian_classes_refuse_bad_input(points, labels, more, message):
 
 def test_families_by_name(digits):
     x, y = training_part(digits, 300, 0)
-    assert make_family("kernel", x, y, [0.5]).rule == "kernel"
+    assert make_family("kernel", x, y, [0.5]).name == "kernel"
     wide = np.tile(x, 16)
     assert make_family("quadratic", wide, y, [0.5]).remark == "quadratic rule of 300 training inputs, 200 axes"
     assert make_family("quadratic", x, y, [0.5]).remark == "quadratic rule of 300 training inputs, 64 axes"
-    with pytest.raises(InvalidInputError, match="rule is 'linear'"):
+    with pytest.raises(InvalidInputError, match="predictor is 'linear'"):
         make_family("linear", x, y, [0.5])
 
 
@@ -260,7 +260,7 @@ def test_table_of_known_votes():
     assert value(table, "finite_sample_certified_accuracy", 0.5) == 2 / 8
     earned = [0.5 * max(special.ndtri(stats.beta.ppf(1e-3, k, 101 - k)), 0) for k in (40, 55, 66, 84, 85, 94, 95, 100)]
     assert value(table, "acr") == pytest.approx(np.mean(earned), rel=1e-9)
-    assert set(COLUMNS) <= set(table.columns)
+    assert {"predictor", *COLUMNS} - {"rule"} <= set(table.columns)
     assert (table["lower"] <= table["value"]).all()
     assert (table["upper"] >= table["value"]).all()
     row = table[table["quantity"] == "risk"].iloc[0]
@@ -381,7 +381,7 @@ def test_closed_form_is_recovered(extra):
     assert surrogate.shrinkage == 0
     radii, levels = [0.0, 0.3, 0.8], [0.0, 0.354, 1.256]
     table = pair_table(surrogate, turned(x, extra), y, train_sigma=levels, radii=radii, task="pair")
-    closed = table[table["rule"] == PREDICTED]
+    closed = table[table["predictor"] == PREDICTED]
     for level, radius in itertools.product(levels, radii):
         rule = smoothed(PAIR.augmented_region(level), 0.5)
         row = closed[(closed["train_sigma"] == level) & (closed["radius"] == radius)]
@@ -406,9 +406,9 @@ def test_counts_on_test_inputs_follow_the_law_of_the_half_space(level):
     table = pair_table(surrogate, fresh, labels, train_sigma=[level], radii=[0.0, 0.5], task="pair")
     rule = smoothed(surrogate.region(level), 1.0)
     for radius in (0.0, 0.5):
-        row = table[(table["rule"] == ACTUAL) & (table["radius"] == radius)].iloc[0]
+        row = table[(table["predictor"] == ACTUAL) & (table["radius"] == radius)].iloc[0]
         assert_frequency(round(row["value"] * 4000), 4000, risk.certified_accuracy(PAIR, rule, radius).value)
-    actual = table[table["rule"] == ACTUAL].set_index("quantity")
+    actual = table[table["predictor"] == ACTUAL].set_index("quantity")
     assert actual.loc["risk", "value"] == pytest.approx(np.mean(rule.predict(fresh) != labels))
     own = np.where(labels == 1, 1, -1) * surrogate.region(level).coordinate(fresh)
     assert actual.loc["acr", "value"] == pytest.approx(np.maximum(own, 0).mean())
@@ -436,7 +436,7 @@ def test_linear_models_are_counted_exactly():
     model = load_classifier("logistic", data, 0.3, 2, 4)
     margin = (data.test.rows() @ model.coef_[0] + model.intercept_[0]) / np.linalg.norm(model.coef_[0])
     own = np.where(data.test.labels == 1, margin, -margin)
-    assert set(table["rule"]) == {LINEAR}
+    assert set(table["predictor"]) == {LINEAR}
     assert value(table, "certified_accuracy", 0.5, 0.3) == pytest.approx(np.mean(own >= 0.5))
     assert value(table, "risk", level=0.3) == pytest.approx(
         np.mean(model.predict(data.test.rows()) != data.test.labels)
@@ -449,7 +449,7 @@ def test_linear_models_are_counted_exactly():
 @pytest.mark.parametrize(("seen", "votes", "radius"), [(40, 40, 0.0), (60, 30, 0.3), (200, 50, 0.5), (64, 63, 0.2)])
 def test_prediction_of_a_run_is_unbiased(seen, votes, radius):
     """Exact: averaged over all counts that could have been seen, for every share."""
-    run = Run(0.5, votes, 0.01, 2)
+    run = CertificationSetting(0.5, VoteBudget(votes, 0.01), 2)
     needed = next(k for k in range(votes + 2) if stats.binom.sf(k - 1, votes, special.ndtr(radius / 0.5)) <= 0.01)
     guesses = np.array([predict_run([own], seen, run, [radius])[0] for own in range(seen + 1)])
     for share in (0.3, 0.6, 0.8, 0.95, 0.999):
@@ -580,8 +580,8 @@ def test_the_curve_ends_at_the_largest_radius(half_space_logs, monkeypatch):
 # --- predicted against measured
 
 
-def tidy(values, *, rule="kernel", smooth_sigma=0.5, quantity="risk", radius=np.nan, width=0.02, **more):
-    common = {"task": "t", "rule": rule, "smooth_sigma": smooth_sigma, "quantity": quantity, "radius": radius}
+def tidy(values, *, predictor="kernel", smooth_sigma=0.5, quantity="risk", radius=np.nan, width=0.02, **more):
+    common = {"task": "t", "predictor": predictor, "smooth_sigma": smooth_sigma, "quantity": quantity, "radius": radius}
     return to_frame(
         {**common, "train_sigma": i / 10, "value": v, "lower": v - width, "upper": v + width, "method": "sampled"}
         | {"n": 100, "failure_prob": 0.05, "seed": 0, **more}
@@ -591,7 +591,7 @@ def tidy(values, *, rule="kernel", smooth_sigma=0.5, quantity="risk", radius=np.
 
 def test_gap_and_regret_by_hand():
     predicted = tidy([0.2, 0.1, 0.05, 0.1, 0.2, 0.3])
-    measured = tidy([0.5, 0.3, 0.06, 0.02, 0.03, 0.04], rule="cnn")
+    measured = tidy([0.5, 0.3, 0.06, 0.02, 0.03, 0.04], predictor="cnn")
     table = overlay(predicted, measured)
     assert table["gap"].tolist() == pytest.approx([-0.3, -0.2, -0.01, 0.08, 0.17, 0.26])
     assert table["inside"].tolist() == [False, False, True, False, False, False]
@@ -641,7 +641,7 @@ def test_runs_are_compared_with_predicted_runs():
 
 def test_half_spaces_hold_for_every_smoothing_noise_and_levels_match_up_to_rounding():
     measured = pd.concat([tidy([0.1, 0.2], smooth_sigma=s) for s in (0.25, 0.5)], ignore_index=True)
-    predicted = tidy([0.1, 0.2], rule="gaussian", smooth_sigma=np.nan).assign(train_sigma=[0.0, 0.1 + 1e-12])
+    predicted = tidy([0.1, 0.2], predictor="gaussian", smooth_sigma=np.nan).assign(train_sigma=[0.0, 0.1 + 1e-12])
     table = overlay(predicted, measured)
     assert sorted(table["smooth_sigma"].unique()) == [0.25, 0.5]
     assert len(table) == 4
@@ -655,7 +655,7 @@ def test_levels_of_a_grid():
     rows = [tidy([0.1, 0.2], votes=250, vote_failure_prob=0.01), tidy([0.1, 0.2], smooth_sigma=0.0, votes=1)]
     rows.append(tidy([0.1], quantity="certified_accuracy", radius=0.25, votes=250, vote_failure_prob=0.01))
     table = pd.concat(rows, ignore_index=True)
-    assert levels_of_grid(table) == Levels((0.0, 0.1), (0.0, 0.5), (0.25,), 250, 0.01)
+    assert levels_of_grid(table) == Levels((0.0, 0.1), (0.0, 0.5), (0.25,), VoteBudget(250, 0.01))
     mixed = pd.concat([table, tidy([0.1], votes=100)], ignore_index=True)
     with pytest.raises(InvalidInputError, match="votes"):
         levels_of_grid(mixed)
@@ -666,18 +666,18 @@ def test_levels_of_a_grid():
 
 def test_a_bridge_on_two_classes():
     data = load_data("digits:3,8")
-    levels = Levels((0.0, 0.5), (0.0, 0.5), (0.0, 0.5), votes=20)
+    levels = Levels((0.0, 0.5), (0.0, 0.5), (0.0, 0.5), VoteBudget(20))
     tables = run_bridge(data, levels, images=30, copies=2)
-    assert set(tables.predicted["rule"]) == {"quadratic", "kernel", PREDICTED, ACTUAL, LINEAR}
+    assert set(tables.predicted["predictor"]) == {"quadratic", "kernel", PREDICTED, ACTUAL, LINEAR}
     assert tables.gaps is not None
     assert set(tables.gaps["against"]) == {ACTUAL, LINEAR}
     again = run_bridge(data, levels, images=30, copies=2, linear=False)
-    assert LINEAR not in set(again.predicted["rule"])
+    assert LINEAR not in set(again.predicted["predictor"])
     # what the kernel rule predicted, measured: no gap, no regret
-    kernel_rows = tables.predicted[tables.predicted["rule"] == "kernel"].assign(rule="cnn", plausible=None)
+    kernel_rows = tables.predicted[tables.predicted["predictor"] == "kernel"].assign(predictor="cnn", plausible=None)
     own = run_bridge(data, levels, images=30, linear=False, measured=kernel_rows)
     assert own.gaps is not None
-    rows = own.gaps[(own.gaps["against"] == "measured") & (own.gaps["rule"] == "kernel")]
+    rows = own.gaps[(own.gaps["against"] == "measured") & (own.gaps["predictor"] == "kernel")]
     assert rows["max_abs_gap"].max() == 0
     assert rows["inside"].min() == 1
 
@@ -696,10 +696,10 @@ def test_a_grid_that_does_not_fit_is_refused_before_the_work(change, message, mo
     measured = tidy([0.5, 0.6], quantity="certified_accuracy", radius=0.5, votes=20, vote_failure_prob=1e-3)
     measured = measured.assign(**{"task": "digits:3,8", "split": "test", **change})
     with pytest.raises(InvalidInputError, match=message):
-        run_bridge(load_data("digits:3,8"), Levels((0.0, 0.1), (0.5,), (0.5,), votes=20), measured=measured)
+        run_bridge(load_data("digits:3,8"), Levels((0.0, 0.1), (0.5,), (0.5,), VoteBudget(20)), measured=measured)
     lacking = measured.drop(columns="upper").assign(split="test")
     with pytest.raises(InvalidInputError, match="lacks upper"):
-        run_bridge(load_data("digits:3,8"), Levels((0.0, 0.1), (0.5,), (0.5,), votes=20), measured=lacking)
+        run_bridge(load_data("digits:3,8"), Levels((0.0, 0.1), (0.5,), (0.5,), VoteBudget(20)), measured=lacking)
 
 
 def test_names_of_one_data_set():
@@ -739,16 +739,16 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     assert names == tables | {"quadratic.png", "kernel.png", "overlay.png", "pair.png"}
     gaps = pd.read_csv(out / "gap.csv")
     assert {"measured", ACTUAL, LINEAR} == set(gaps["against"])
-    rows = gaps[(gaps["against"] == "measured") & (gaps["rule"] == "kernel") & (gaps["measured_best"] > 0)]
+    rows = gaps[(gaps["against"] == "measured") & (gaps["predictor"] == "kernel") & (gaps["measured_best"] > 0)]
     lost, usual = (f"{rows[name].mean():.4f} on average" for name in ("regret", "regret_of_equal_noise"))
     assert f"kernel rule: its α loses {lost}" in done.out
     assert f"over {len(rows)} pairs (β, r) in reach; α = β loses {usual}" in done.out
     kept = track_record(record)
-    assert kept[["model", "rule", "smooth_sigma", "radius", "measured_train_sigma"]].values.tolist() == [
+    assert kept[["model", "predictor", "smooth_sigma", "radius", "measured_train_sigma"]].values.tolist() == [
         ["cnn", rule, 0.5, radius, 0.5] for rule in ("kernel", "quadratic") for radius in (0.0, 0.5)
     ]
     rows = record_rows(gaps[gaps["against"] == "measured"], data="digits:3,8", model="cnn", source=str(grid))
-    pd.testing.assert_frame_equal(kept, rows.sort_values(["rule", "radius"], ignore_index=True))
+    pd.testing.assert_frame_equal(kept, rows.sort_values(["predictor", "radius"], ignore_index=True))
 
 
 @pytest.mark.parametrize(

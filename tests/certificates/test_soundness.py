@@ -14,13 +14,14 @@ from scipy import special
 
 from noiseaug.certificates import (
     CERTIFICATES,
+    CertificationSetting,
     Cohen,
     ConfidenceSequence,
     FullRadius,
     MultiLook,
-    Run,
     TCertify,
     TCertifyPostHoc,
+    VoteBudget,
 )
 from noiseaug.certificates.fixed import two_sided_radius
 from noiseaug.confidence import binomial_lower, log_wealth
@@ -49,7 +50,7 @@ def crossing_probability(looks: tuple[int, ...], first_false: list[int], p: floa
     return absorbed
 
 
-def false_bars(rule, run: Run, p: float) -> list[int]:
+def false_bars(rule, run: CertificationSetting, p: float) -> list[int]:
     """For each look the fewest votes for the class with which the rule's own code certifies more than is true.
 
     With class probability p the two-class radius β Φ⁻¹(p) is the largest true one (a half-space attains it).
@@ -88,7 +89,7 @@ SEQUENTIAL = [
 @pytest.mark.parametrize(("rule", "n"), SEQUENTIAL, ids=lambda v: getattr(v, "name", v))
 @pytest.mark.parametrize("level", LEVELS)
 def test_rules_with_bounds_are_sound(rule, n, level):
-    run = Run(SIGMA, n, level)
+    run = CertificationSetting(SIGMA, VoteBudget(n, level))
     worst = 0.0
     for p in TRUE:
         rate = crossing_probability(rule.looks(run), false_bars(rule, run, p), p)
@@ -101,7 +102,7 @@ def test_rules_with_bounds_are_sound(rule, n, level):
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_confidence_sequence_is_sound(radius, level):
     """The worst class probability is just below the threshold; the crossing probability grows with it."""
-    run, rule = Run(SIGMA, 3000, level), ConfidenceSequence(radius)
+    run, rule = CertificationSetting(SIGMA, VoteBudget(3000, level)), ConfidenceSequence(radius)
     threshold = float(special.ndtr(radius / SIGMA))
     rates = [
         crossing_probability(rule.looks(run), list(rule.needed(run)), share * threshold) for share in (0.9, 0.99, 1)
@@ -138,7 +139,7 @@ def test_a_bet_that_sees_its_own_vote_fails_the_same_test():
 
 
 def test_looking_often_without_paying_fails_the_same_test():
-    run = Run(SIGMA, 1000, 0.05)
+    run = CertificationSetting(SIGMA, VoteBudget(1000, 0.05))
     looks, bars = (50, 200, 1000), []
     for look in looks:
         bounds = binomial_lower(np.arange(look + 1), look, run.failure_prob)
@@ -191,16 +192,16 @@ def two_sided_failures(radius_of, counts: np.ndarray, grid: list[np.ndarray] = S
 @pytest.mark.parametrize("weight", TCertify().weights)
 def test_t_certify_is_sound_for_every_split(weight):
     """The selection sample picks the split, so the certificate's failure is an average over splits: none fails."""
-    run = Run(SIGMA, 60, 0.05, 3)
-    rates = two_sided_failures(lambda row: two_sided_radius(run, 0, row, weight), outcomes(run.n))
+    run = CertificationSetting(SIGMA, VoteBudget(60, 0.05), 3)
+    rates = two_sided_failures(lambda row: two_sided_radius(run, 0, row, weight), outcomes(run.votes))
     assert max(rates) <= run.failure_prob
 
 
 def test_t_certify_takes_its_split_from_the_selection_sample_only():
-    run, rule = Run(SIGMA, 60, 0.05, 3), TCertify()
+    run, rule = CertificationSetting(SIGMA, VoteBudget(60, 0.05), 3), TCertify()
     selection = np.array([60, 20, 20])
     weight = rule.weight(run, 0, selection)
-    for row in outcomes(run.n)[::97]:
+    for row in outcomes(run.votes)[::97]:
         found = rule.decide(run, 0, selection, row[None]).radius
         assert found == two_sided_radius(run, 0, row, weight)
 
@@ -211,9 +212,9 @@ def test_what_the_post_hoc_split_risks():
     On every grid tried it stayed below the failure probability all the same (it meets Cohen's bound where one class
     holds all wrong mass); nothing proves that it always does, and nothing is left to spare.
     """
-    run, rule = Run(SIGMA, 60, 0.05, 3), TCertifyPostHoc()
+    run, rule = CertificationSetting(SIGMA, VoteBudget(60, 0.05), 3), TCertifyPostHoc()
     grid = [np.array([top, 1 - top, 0.0]) for top in np.linspace(0.51, 0.95, 45)]
-    counts = outcomes(run.n)
+    counts = outcomes(run.votes)
     chosen = two_sided_failures(lambda row: rule.decide(run, 0, row, row[None]).radius, counts, grid)
     even = two_sided_failures(lambda row: two_sided_radius(run, 0, row, 0.5), counts, grid)
     assert max(even) <= 0.5 * run.failure_prob
@@ -227,7 +228,7 @@ def test_every_rule_is_covered():
 
 def test_stopping_never_certifies_more():
     """What `done` does to the bounds: paths that stop are a subset of those counted above, whatever the reason."""
-    run, rule = Run(SIGMA, 1000, 0.05), MultiLook((0.3,), **SCHEDULE)
+    run, rule = CertificationSetting(SIGMA, VoteBudget(1000, 0.05)), MultiLook((0.3,), **SCHEDULE)
     for hits in itertools.product((20, 35, 50), (100, 150, 200)):
         if hits[1] - hits[0] > 150 or hits[1] < hits[0]:
             continue

@@ -12,11 +12,11 @@ from scipy import special
 from noiseaug import risk
 from noiseaug.certificates import (
     STANDARD_LOOKS,
+    CertificationSetting,
     Cohen,
     ConfidenceSequence,
     FullRadius,
     MultiLook,
-    Run,
     TCertify,
     TCertifyPostHoc,
     largest_radius,
@@ -124,10 +124,12 @@ def test_recertify_needs_no_votes():
     for rule in (Cohen(), MultiLook((0.3,), (100, 500, 2000), (0.1, 0.2, 0.7)), TCertify(), TCertifyPostHoc()):
         for level in (0.001, 0.05):
             fresh = certify(labelled(region), x, failure_prob=level, certificate=rule, **options)
-            again = recertify(stored, Run(0.5, 2000, level), rule)
+            again = recertify(stored, CertificationSetting(0.5, VoteBudget(2000, level)), rule)
             columns = ["index", "prediction", "radius"]
             assert again[columns].equals(fresh[columns])
-    assert (recertify(stored, Run(0.5, 2000, 0.05), Cohen())["radius"] >= stored["radius"]).all()
+    assert (
+        recertify(stored, CertificationSetting(0.5, VoteBudget(2000, 0.05)), Cohen())["radius"] >= stored["radius"]
+    ).all()
 
 
 def test_votes_that_a_rule_stopped_on_are_not_a_fixed_sample():
@@ -136,7 +138,7 @@ def test_votes_that_a_rule_stopped_on_are_not_a_fixed_sample():
     early = certify(labelled(region), np.array([[2.0]]), certificate=MultiLook((0.2,)), **options)
     assert early["n"][0] < 2000
     with pytest.raises(InvalidInputError, match="2000"):
-        recertify(early, Run(0.5, 2000, 0.001), Cohen())
+        recertify(early, CertificationSetting(0.5, VoteBudget(2000, 0.001)), Cohen())
 
 
 def test_standard_looks_are_kept():
@@ -146,11 +148,11 @@ def test_standard_looks_are_kept():
 
 
 def test_the_ceiling_of_a_run():
-    run = Run(0.5, 1000, 0.001)
+    run = CertificationSetting(0.5, VoteBudget(1000, 0.001))
     frame = certify(lambda x: np.ones(len(x), int), np.zeros((1, 2)), smooth_sigma=0.5, n=1000, num_classes=2)
     assert frame["radius"][0] <= largest_radius(run)
     assert frame["radius"][0] == pytest.approx(largest_radius(run), rel=1e-9)
-    assert largest_radius(Run(1.0, 100_000, 0.001)) == pytest.approx(3.811, abs=1e-3)
+    assert largest_radius(CertificationSetting(1.0, VoteBudget(100_000, 0.001))) == pytest.approx(3.811, abs=1e-3)
 
 
 def test_predict_abstains_with_its_level():
@@ -178,7 +180,8 @@ def test_discrete_noise_pays_for_its_error():
 
 def test_finite_sample_budget_matches_the_rule():
     """k_min of the prediction is the count at which Cohen's rule certifies."""
-    run, budget = Run(0.5, 1000, 0.001), VoteBudget(1000, 0.001)
+    budget = VoteBudget(1000, 0.001)
+    run = CertificationSetting(0.5, budget)
     for radius in (0.0, 0.3, 0.9):
         k = budget.needed(radius, 0.5)
         at, below = (Cohen().decide(run, 0, np.array([1, 0]), np.array([[j, 1000 - j]])) for j in (k, k - 1))
@@ -261,7 +264,9 @@ def test_inputs_whose_votes_are_packed_come_out_in_their_order():
     inputs = [(np.zeros(1), index, 1) for index in range(40)]
     found, counters = [], (Scripted(), Packed())
     for counter in counters:
-        outcomes = Certifier(counter, Run(0.5, 5000, 1e-3, 2), 20, MultiLook((0.05,))).outcomes(iter(inputs))
+        outcomes = Certifier(
+            counter, CertificationSetting(0.5, VoteBudget(5000, 1e-3, 20), 2), MultiLook((0.05,))
+        ).outcomes(iter(inputs))
         first = next(outcomes)
         assert first.seconds > 0
         begun = len(counter.begun)

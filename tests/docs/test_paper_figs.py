@@ -293,7 +293,7 @@ def test_optimal_alpha(table):
 
 def test_bridge(table):
     rows = table("bridge")
-    closed = rows[(rows["rule"] == "closed form") & (rows["radius"] == 0.25)]["value"].item()
+    closed = rows[(rows["predictor"] == "closed form") & (rows["radius"] == 0.25)]["value"].item()
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -308,7 +308,7 @@ def test_bridge(table):
     assert closed == pytest.approx(math.sqrt(ridge), rel=1e-4)
     # what the note says: the kernel rule hardly feels α, Gaussian classes and the network do
     network = rows[rows["setting"].str.contains("CNN") & (rows["smooth_sigma"] == rows["smooth_sigma"].max())]
-    spans = network.groupby("rule")["value"].agg(lambda values: values.max() - values.min())
+    spans = network.groupby("predictor")["value"].agg(lambda values: values.max() - values.min())
     assert spans["kernel"] < 0.02 < 0.2 < spans["measured"]
     assert spans["quadratic"] > 0.2
 
@@ -318,7 +318,7 @@ def test_the_full_bridge_draws_the_committed_table(table):
 
     rows = bridge.compute(False)
     known = {row["radius"]: row for row in raw("docs/results/mnist_3_8_linear.csv")}
-    best = rows[(rows["rule"] == "gaussian") & (rows["quantity"] == CERTIFIED)]
+    best = rows[(rows["predictor"] == "gaussian") & (rows["quantity"] == CERTIFIED)]
     assert {radius: f"{value:.12g}" for radius, value in best[["radius", "value"]].to_numpy()} == {
         float(radius): f"{float(row['gaussian, certified accuracy there']):.12g}" for radius, row in known.items()
     }
@@ -350,8 +350,8 @@ def test_votes_saved(table):
     rows = table("votes_saved")
     assert (rows["votes"] * rows["saved"]).to_numpy() == pytest.approx(100_000)
     assert (rows["certified"] <= rows["certified_fixed"] * 1.02 + 1).all()
-    multi = rows[rows["rule"] == "multi-look"].set_index("radius")
-    sequence = rows[rows["rule"] == "confidence-sequence"].set_index("radius")
+    multi = rows[rows["certificate"] == "multi-look"].set_index("radius")
+    sequence = rows[rows["certificate"] == "confidence-sequence"].set_index("radius")
     # the factors of docs/math.md 4.4, at r = .5, from another number of inputs
     assert multi.loc[0.5, "saved"] == pytest.approx(15.1, rel=0.25)
     assert sequence.loc[0.5, "saved"] == pytest.approx(28.6, rel=0.25)
@@ -491,8 +491,8 @@ def test_a_grid_of_cifar10_is_drawn_as_soon_as_it_is_there(tmp_path, monkeypatch
 def test_tcertify(table):
     rows = table("tcertify").rename(columns={"radius_over_sigma": "value"})
     for rule, known in (("cohen", 0.241), ("t-certify", 0.957)):  # docs/math.md 4.3
-        assert cell(rows, spread="evenly", share=0.6, rule=rule) == pytest.approx(known, abs=5e-4)
-    wide = rows.pivot(index=["spread", "share"], columns="rule", values="value")
+        assert cell(rows, spread="evenly", share=0.6, certificate=rule) == pytest.approx(known, abs=5e-4)
+    wide = rows.pivot(index=["spread", "share"], columns="certificate", values="value")
     assert (wide["t-certify-post-hoc"] >= wide["t-certify"] - 1e-9).all()
 
 

@@ -15,7 +15,7 @@ import torch
 import typer
 from scipy import stats
 
-from noiseaug.certificates import Run, largest_radius
+from noiseaug.certificates import CertificationSetting, VoteBudget, largest_radius
 from noiseaug.cli import grid
 from noiseaug.cli.parsing import parameters
 from noiseaug.data import load_images
@@ -88,7 +88,7 @@ def call_grid(*arguments):
 
 def test_the_table_says_what_the_logs_hold(whole):
     out, table = whole
-    assert tuple(table.columns) == (*COLUMNS, *VOTE_COLUMNS, "split")
+    assert tuple(table.columns) == ("task", "model", *COLUMNS[2:], *VOTE_COLUMNS, "split")
     keys = table[["train_sigma", "smooth_sigma", "seed", "split", "quantity", "radius"]]
     assert not keys.duplicated().any()
     # three quantities with smoothing (accuracy at two radii); without it no radius but 0, and no ACR
@@ -312,7 +312,7 @@ def made(validation, test=None, *, radii=(0.0,), seeds=1, alphas=(0.0, 0.25, 0.5
             for seed in range(seeds):
                 right = arrays[i][seed] if seeds > 1 else arrays[i]
                 cells[Cell(alpha, 0.25, seed, split)] = frame(np.asarray(right, dtype=bool))
-    return GridVotes("hand", "made", cells, radii, 50, 1e-3)
+    return GridVotes("hand", "made", cells, radii, VoteBudget(50, 1e-3))
 
 
 def wrong_at(*places, images=40):
@@ -418,24 +418,29 @@ def test_curves_average_over_seeds():
 def test_certificates_and_most_votes_are_different_questions():
     right, certified = wrong_at(0), wrong_at(0, 1, 2, 3)
     cells = {Cell(0.0, 0.25, 0, "test"): frame(right, certified, radius=0.2)}
-    table = grid_table(GridVotes("hand", "made", cells, (0.0, 0.2, 0.21), 50, 1e-3)).set_index(["quantity", "radius"])
+    table = grid_table(GridVotes("hand", "made", cells, (0.0, 0.2, 0.21), VoteBudget(50, 1e-3))).set_index(
+        ["quantity", "radius"]
+    )
     values = table["value"]
     assert values["risk"].iloc[0] == pytest.approx(1 / 40)
     assert values[("certified_accuracy", 0.2)] == values[("certified_accuracy", 0.0)] == pytest.approx(36 / 40)
     assert values[("certified_accuracy", 0.21)] == 0
     acr = table.loc["acr"].iloc[0]
     assert acr["value"] == pytest.approx(0.2 * 36 / 40)
-    assert 0 <= acr["lower"] < acr["value"] < acr["upper"] <= largest_radius(Run(0.25, 50, 1e-3))
+    most = largest_radius(CertificationSetting(0.25, VoteBudget(50, 1e-3)))
+    assert 0 <= acr["lower"] < acr["value"] < acr["upper"] <= most
 
 
 def test_votes_of_other_images_are_refused():
     cells = {Cell(0.0, 0.25, 0, "test"): frame(wrong_at(0)), Cell(0.5, 0.25, 0, "test"): frame(wrong_at(0, images=30))}
     with pytest.raises(InvalidInputError, match="other test images"):
-        GridVotes("hand", "made", cells, (0.0,), 50, 1e-3)
+        GridVotes("hand", "made", cells, (0.0,), VoteBudget(50, 1e-3))
     whole = {Cell(0.0, 0.25, 0, "test"): frame(wrong_at(0))}
     with pytest.raises(InvalidInputError, match="the grid lacks"):
         optimum_table(
-            GridVotes("hand", "made", {**whole, Cell(0.5, 0.25, 1, "validation"): frame(wrong_at(0))}, (), 50, 0.1)
+            GridVotes(
+                "hand", "made", {**whole, Cell(0.5, 0.25, 1, "validation"): frame(wrong_at(0))}, (), VoteBudget(50, 0.1)
+            )
         )
 
 
@@ -501,7 +506,8 @@ def test_radii_out_of_reach_are_told_with_the_votes_they_need():
     few, all_of = 123, 301
     assert f"n = {few} would reach r = 0.8 at β = 0.5, n = {all_of} all" in line
     for n, radius, level in ((few, 0.8, 0.5), (all_of, 0.8, 0.4)):
-        assert largest_radius(Run(level, n - 1, 1e-3)) < radius <= largest_radius(Run(level, n, 1e-3))
+        fewer, enough = (CertificationSetting(level, VoteBudget(votes, 1e-3)) for votes in (n - 1, n))
+        assert largest_radius(fewer) < radius <= largest_radius(enough)
 
 
 def test_few_votes_do_not_pay_for_many(tmp_path):

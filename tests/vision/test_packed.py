@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from noiseaug.certificates import Cohen, ConfidenceSequence, MultiLook, Run, TCertify  # noqa: E402
+from noiseaug.certificates import CertificationSetting, Cohen, ConfidenceSequence, MultiLook, TCertify, VoteBudget  # noqa: E402
 from noiseaug.certification import certify, predict  # noqa: E402
 from noiseaug.errors import InvalidInputError  # noqa: E402
 from noiseaug.records import read_log  # noqa: E402
@@ -265,7 +265,7 @@ def test_packed_certification_is_that_of_one_input_at_a_time(rule, tmp_path, mon
     assert plain[0].equals(plain[1])
     votes = int(frames[1]["n"].sum()) + 30 * 30
     # what the votes come to, and at the end a round a look for inputs that do not fill one
-    assert batches[1] <= votes / 100 + len(rule.looks(Run(0.5, 2000, 1e-3, 5))) + 10
+    assert batches[1] <= votes / 100 + len(rule.looks(CertificationSetting(0.5, VoteBudget(2000, 1e-3), 5))) + 10
     assert batches[1] < batches[0]
 
 

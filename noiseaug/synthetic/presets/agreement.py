@@ -55,6 +55,7 @@ def build(fast: bool) -> Study:
     )
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Each quantity over r with training noise, lines exact, dots sampled."""
     tasks = list(dict.fromkeys(table["task"]))

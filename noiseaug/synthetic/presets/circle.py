@@ -34,6 +34,7 @@ def build(fast: bool) -> Study:
     return Study(_NAME, _TITLE, (Part("Intervals.row", fixed, {"separation": separations}, grid),))
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Benefit over (α, ζ) for each β, and the best benefit over ζ."""
     gains = with_benefit(table[table["quantity"] == "disagreement"])

@@ -27,6 +27,7 @@ def build(fast: bool) -> Study:
     raise InvalidInputError("a sweep from a file has no preset form")
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """For each quantity one figure: value over α, a line for each β, a panel for each task, rule and radius.
 

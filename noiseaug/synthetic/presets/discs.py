@@ -52,6 +52,7 @@ def _mean_benefit(table: pd.DataFrame) -> pd.DataFrame:
     return means.fillna({"error": 0.0})
 
 
+@plotting.style()
 def draw(name: str, title: str, notes: tuple[str, ...], table: pd.DataFrame) -> Mapping[str, Figure]:
     """Benefit over α for each ζ with two standard errors, a panel for each β."""
     means = _mean_benefit(table)

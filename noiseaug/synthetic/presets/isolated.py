@@ -32,6 +32,7 @@ def build(fast: bool) -> Study:
     return Study(_NAME, _TITLE, (Part("IsolatedBall", {"radius": 10.0}, {"dim": (1, 2, 10)}, grid),))
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Disagreement over α for each β and dimension."""
     delta = table[table["quantity"] == "disagreement"]

@@ -32,6 +32,7 @@ def build(fast: bool) -> Study:
     return Study(_NAME, _TITLE, (Part("GaussianPair", fixed, {"prior": (0.02, 0.1, 0.3, 0.5)}, grid),))
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Risk, and certified accuracy at radius 1, over α for each prior."""
     figure, axes = plotting.new_figure(1, 2)

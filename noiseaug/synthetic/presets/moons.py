@@ -52,6 +52,7 @@ def build_digits(fast: bool) -> Study:
     return Study(*_DIGITS, (Part("PointMasses.digits", {}, {"test_share": (0.5,)}, grid),))
 
 
+@plotting.style()
 def draw(name: str, table: pd.DataFrame) -> Mapping[str, Figure]:
     """Certified accuracy over α for each β, a panel for each radius."""
     accuracy = table[table["quantity"] == "certified_accuracy"]

@@ -44,6 +44,7 @@ def build(fast: bool) -> Study:
     return Study(_NAME, _TITLE, (Part("GaussianPair", _FIXED, {}, grid),))
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Certified accuracy over α with its maxima, and the maximiser over r."""
     accuracy = table[

@@ -42,6 +42,7 @@ def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     return {"phase_diagram": diagram(table), "sections": _sections(table)}
 
 
+@plotting.style()
 def diagram(table: pd.DataFrame) -> Figure:
     """Gain in certified accuracy over (α, β), a row for each radius, a column for each dimension."""
     accuracy = table[table["quantity"] == "certified_accuracy"]
@@ -74,6 +75,7 @@ def diagram(table: pd.DataFrame) -> Figure:
     )
 
 
+@plotting.style()
 def _sections(table: pd.DataFrame) -> Figure:
     risk = table[table["quantity"] == "risk"]
     available = sorted(level for level in risk["smooth_sigma"].unique() if level > 0)

@@ -51,6 +51,7 @@ def build(fast: bool) -> Study:
     )
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Risk over α under both rules, a panel for each task."""
     risk = table[table["quantity"] == "risk"]

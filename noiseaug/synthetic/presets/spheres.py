@@ -33,6 +33,7 @@ def build(fast: bool) -> Study:
     return Study(_NAME, _TITLE, (part,))
 
 
+@plotting.style()
 def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Risk and average certified radius over (α, β), for the first dimension of the table."""
     here = table[table["task_dim"] == table["task_dim"].min()]

@@ -44,6 +44,7 @@ def read_reference(path: Path | str) -> pd.DataFrame:
     return table
 
 
+@plotting.style()
 def draw(
     votes: GridVotes, curves: pd.DataFrame, optimum: pd.DataFrame, reference: tuple[str, pd.DataFrame] | None = None
 ) -> dict[str, Figure]:
@@ -59,14 +60,11 @@ def draw(
         ``risk``, ``certified_accuracy`` where there are radii, ``best_train_sigma`` where there is smoothing too, and
         ``benefit`` where there are an α = 0 and more than one level of either noise.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")  # pictures go to files, no display is needed
     images = int(optimum["images"].iloc[0])
     seeds = int(optimum["seeds"].iloc[0])
     models = f"{seeds} models" if seeds > 1 else "one model"
     chosen = f"chosen on {int(optimum['validation_images'].iloc[0])} validation images"
-    what = f"{votes.task}, {votes.rule}: {images} test images, {votes.votes} votes, {models} for each α"
+    what = f"{votes.task}, {votes.model}: {images} test images, {votes.budget.votes} votes, {models} for each α"
     notes = [f"{what}; bars: one standard error; stars: α {chosen}"]
     figures = {"risk": _risk(curves, optimum, reference, notes)}
     accuracies = curves[curves["quantity"] == "certified_accuracy"]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noiseaug import validation
+from noiseaug.confidence import VoteBudget
 from noiseaug.errors import NoiseaugError
 from noiseaug.runs import check_jobs, run_all
 from noiseaug.runs.progress import progress_bar
@@ -156,7 +157,7 @@ def _finish(grid: Grid, models: list[GridModel], reference: tuple[str, pd.DataFr
     whole = not any(grid.missing(cell) for model in grid.models for cell in grid.cells(model))
     cells = {cell: grid.votes(cell) for model in (grid.models if whole else models) for cell in grid.cells(model)}
     name = f"{grid.recipe.arch}, {grid.recipe.objective.name}"
-    votes = GridVotes(spec.data, name, cells, spec.radii, spec.n, spec.failure_prob)
+    votes = GridVotes(spec.data, name, cells, spec.radii, VoteBudget(spec.n, spec.failure_prob))
     table = grid_table(votes)
     if whole:
         optimum = optimum_table(votes)

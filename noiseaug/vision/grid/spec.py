@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from noiseaug import validation as checks
-from noiseaug.certificates import Cohen, Run, largest_radius
+from noiseaug.certificates import CertificationSetting, Cohen, VoteBudget, largest_radius
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import distinct
 from noiseaug.vision.device import PRECISIONS
@@ -84,7 +84,7 @@ class GridSpec:
             object.__setattr__(self, "validation", checks.integer("validation", self.validation))
         checks.choice("precision", self.precision, PRECISIONS)
         for level in self.smoothed:
-            Cohen().check(Run(level, self.n, self.failure_prob))
+            Cohen().check(CertificationSetting(level, VoteBudget(self.n, self.failure_prob)))
         if self.recipe is not None:
             for level in self.train_sigma:
                 objective_at(self.recipe.objective, level)
@@ -102,13 +102,13 @@ class GridSpec:
         needed = {}
         for level in self.smoothed:
             for radius in self.radii:
-                if radius > largest_radius(Run(level, self.n, self.failure_prob)):
+                if radius > largest_radius(CertificationSetting(level, VoteBudget(self.n, self.failure_prob))):
                     surely = -float(special.log_ndtr(radius / level))
                     needed[level, radius] = -np.log(self.failure_prob) / surely if surely > 0 else np.inf
         if not needed:
             return None
         (level, radius), fewest = min(needed.items(), key=lambda item: item[1])
-        factor = largest_radius(Run(1.0, self.n, self.failure_prob))
+        factor = largest_radius(CertificationSetting(1.0, VoteBudget(self.n, self.failure_prob)))
         pairs = f"{len(needed)} of {len(self.smoothed) * len(self.radii)} pairs (β, r)"
         return (
             f"{self.n} votes at failure_prob {self.failure_prob:g} certify no radius above {factor:.3g} β; out of "

@@ -15,11 +15,12 @@ import numpy as np
 from scipy import stats
 
 from noiseaug import validation as checks
-from noiseaug.certificates import Run, largest_radius
+from noiseaug.certificates import CertificationSetting, VoteBudget, largest_radius
 from noiseaug.confidence import binomial_interval, empirical_bernstein, sign_test_p_value
 from noiseaug.errors import InvalidInputError
+from noiseaug.estimates import Estimate
 from noiseaug.report import certified, check_labelled, earned_radii
-from noiseaug.tables import Measure, evaluator, to_frame
+from noiseaug.tables import Measure, evaluator, row, to_frame
 from noiseaug.validation import FloatArray
 
 if TYPE_CHECKING:
@@ -79,22 +80,20 @@ class GridVotes:
 
     Attributes:
         task: the data set's name.
-        rule: how base models were made, as in ``"cnn, gaussian"``.
+        model: how base models were made, as in ``"cnn, gaussian"``.
         cells: a frame for each cell, as :func:`noiseaug.certification.certify` returns it.
         radii: ℓ₂ radii of the certified accuracy, in input units.
-        votes: n of the certificates.
-        failure_prob: of the certificates.
+        budget: votes and failure probability of the certificates.
 
     Raises:
         InvalidInputError: for frames without labels, or whose images differ within a split.
     """
 
     task: str
-    rule: str
+    model: str
     cells: Mapping[Cell, pd.DataFrame]
     radii: tuple[float, ...]
-    votes: int
-    failure_prob: float
+    budget: VoteBudget
 
     def __post_init__(self) -> None:
         images: dict[str, Any] = {}
@@ -122,7 +121,7 @@ class GridVotes:
         """The most that an image can add."""
         if not measure.kind.is_length:
             return 1.0
-        return largest_radius(Run(smooth_sigma, self.votes, self.failure_prob))
+        return largest_radius(CertificationSetting(smooth_sigma, self.budget))
 
     def scores(self, measure: Measure, smooth_sigma: float, split: str) -> FloatArray:
         """Scores of all models at a smoothing level, shape (train sigmas, seeds, images).
@@ -178,29 +177,20 @@ def grid_table(votes: GridVotes, failure_prob: float = 0.05) -> pd.DataFrame:
     level = checks.probability("failure_prob", failure_prob)
     rows = []
     for cell, frame in sorted(votes.cells.items(), key=lambda item: _rank(item[0])):
+        facts = {
+            "task": votes.task,
+            "model": votes.model,
+            "train_sigma": cell.train_sigma,
+            "smooth_sigma": cell.smooth_sigma,
+            "votes": votes.budget.votes if cell.smooth_sigma else None,
+            "vote_failure_prob": votes.budget.failure_prob if cell.smooth_sigma else math.nan,
+            "split": cell.split,
+        }
         for measure in votes.measures(cell.smooth_sigma):
             scores = _scores(measure, frame)
             lower, upper = _interval(scores, votes.span(measure, cell.smooth_sigma), level)
-            rows.append(
-                {
-                    "task": votes.task,
-                    "rule": votes.rule,
-                    "train_sigma": cell.train_sigma,
-                    "smooth_sigma": cell.smooth_sigma,
-                    "quantity": measure.quantity,
-                    "radius": measure.at,
-                    "value": float(scores.mean()),
-                    "lower": lower,
-                    "upper": upper,
-                    "method": "measured",
-                    "n": len(scores),
-                    "failure_prob": level,
-                    "seed": cell.seed,
-                    "votes": votes.votes if cell.smooth_sigma else None,
-                    "vote_failure_prob": votes.failure_prob if cell.smooth_sigma else math.nan,
-                    "split": cell.split,
-                }
-            )
+            estimate = Estimate(float(scores.mean()), lower, upper, "measured", len(scores), level, cell.seed)
+            rows.append(row(measure, estimate, **facts))
     return to_frame(rows)
 
 

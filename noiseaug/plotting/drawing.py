@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.plotting.styling import style
 from noiseaug.tables import QUANTITIES
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ __all__ = [
     "interval_map",
     "level_map",
     "measured_curves",
-    "new_figure",
     "plot_certified_accuracy",
     "plot_p_lower",
     "reference_points",
@@ -52,27 +52,6 @@ LABELS = {
 """Axis labels of table columns and quantities, in the papers' symbols."""
 
 _MAPS = {"train_sigma": "crest", "smooth_sigma": "flare", "radius": "mako"}
-_COLUMN_WIDTH = 3.4  # inches of a journal's column
-_LEAST_SIZE = 4.6, 2.7  # inches that a title and the label of a colour bar need
-
-
-def new_figure(rows: int = 1, columns: int = 1, *, width: float | None = None, height: float | None = None) -> Any:
-    """A figure and its axes (always an array), sized for one column a panel.
-
-    Args:
-        rows: rows of panels.
-        columns: columns of panels.
-        width: width of a panel in inches.
-        height: height of a panel in inches.
-    """
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
-    sns.set_theme(context="paper", style="ticks", rc={"axes.grid": True, "grid.alpha": 0.35, "figure.dpi": 100})
-    wide, high = columns * (width or _COLUMN_WIDTH), rows * (height or 2.7)
-    size = max(wide, _LEAST_SIZE[0]), max(high, _LEAST_SIZE[1])
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    return figure, axes
 
 
 def colours(column: str, count: int) -> list[Any]:
@@ -82,6 +61,7 @@ def colours(column: str, count: int) -> list[Any]:
     return list(sns.color_palette(_MAPS.get(column, "mako"), count + 1))[:count] if count else []
 
 
+@style()
 def curves(
     axes: Axes,
     table: pd.DataFrame,
@@ -117,6 +97,7 @@ def curves(
     axes.set_xlabel(LABELS.get(x, x))
 
 
+@style()
 def sampled_points(axes: Axes, table: pd.DataFrame, x: str, colour: Any, label: str | None = None) -> None:
     """Sampled values as dots with their intervals, to lie on the exact line of the same colour."""
     line = table.sort_values(x)
@@ -124,6 +105,7 @@ def sampled_points(axes: Axes, table: pd.DataFrame, x: str, colour: Any, label: 
     axes.errorbar(line[x], line["value"], yerr=errors, fmt="o", ms=3, lw=1, capsize=1.5, color=colour, label=label)
 
 
+@style()
 def measured_curves(
     axes: Axes, table: pd.DataFrame, x: str, hue: str, *, symbol: str = "", chosen: pd.DataFrame | None = None
 ) -> None:
@@ -151,6 +133,7 @@ def measured_curves(
     axes.set_xlabel(LABELS.get(x, x))
 
 
+@style()
 def reference_points(
     axes: Axes, table: pd.DataFrame, x: str, y: str, hue: str, *, levels: Sequence[float], name: str
 ) -> None:
@@ -172,6 +155,7 @@ def reference_points(
     axes.plot([], [], "o", ms=3.2, mfc="none", mec="0.35", mew=0.8, label=name)
 
 
+@style()
 def level_map(axes: Axes, table: pd.DataFrame, x: str, y: str, value: str) -> Any:
     """A table of noise levels in colour, the number in each cell; cells without one stay white.
 
@@ -211,6 +195,7 @@ def level_map(axes: Axes, table: pd.DataFrame, x: str, y: str, value: str) -> An
     return image
 
 
+@style()
 def benefit_map(axes: Axes, table: pd.DataFrame, x: str, y: str, *, value: str = "benefit", limit: float = 1.0) -> Any:
     """A heat map of benefit over two columns; green where noise helps, purple where it hurts, white where neither.
 
@@ -243,6 +228,7 @@ def benefit_map(axes: Axes, table: pd.DataFrame, x: str, y: str, *, value: str =
     return mesh
 
 
+@style()
 def hatch_where(axes: Axes, table: pd.DataFrame, x: str, y: str, where: pd.Series) -> None:
     """Hatches the cells of a heat map over (x, y) where the condition on the table's rows holds."""
     grid = table.assign(where=where.astype(float)).pivot(index=y, columns=x, values="where")
@@ -253,6 +239,7 @@ def hatch_where(axes: Axes, table: pd.DataFrame, x: str, y: str, where: pd.Serie
             axes.contourf(grid.columns, grid.index, grid.to_numpy(), levels=[0.5, 1.5], colors="none", hatches=["////"])
 
 
+@style()
 def interval_map(axes: Axes, pieces: Mapping[float, ArrayLike], level: str, *, domain: tuple[float, float]) -> None:
     """Unions of intervals, one above the other over a noise level: how pieces shrink, merge and vanish.
 
@@ -277,11 +264,13 @@ def interval_map(axes: Axes, pieces: Mapping[float, ArrayLike], level: str, *, d
     axes.set_ylabel(LABELS.get(level, level))
 
 
+@style()
 def diagonal(axes: Axes, low: float, high: float) -> None:
     """The line α = β."""
     axes.plot([low, high], [low, high], ls="--", lw=0.9, color="0.35", zorder=3)
 
 
+@style()
 def finish(figure: Figure, title: str, notes: Sequence[str] = ()) -> Figure:
     """A title above the panels and, below them, what a reader must know; long lines are broken."""
     figure.suptitle(_broken(title, figure, 10), fontsize=10)
@@ -296,6 +285,7 @@ def _broken(text: str, figure: Figure, fontsize: float) -> str:
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, most))
 
 
+@style()
 def plot_certified_accuracy(
     axes: Axes,
     runs: Mapping[str, pd.DataFrame],
@@ -321,9 +311,9 @@ def plot_certified_accuracy(
         marker = "o" if len(line) == 1 else None
         axes.plot(line["radius"], line["value"], color=colour, lw=1.4, label=name, marker=marker, ms=4)
         axes.fill_between(line["radius"], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
-    for style, (name, table) in zip(itertools.cycle(("--", ":", "-.")), (reference or {}).items(), strict=False):
+    for dashes, (name, table) in zip(itertools.cycle(("--", ":", "-.")), (reference or {}).items(), strict=False):
         line = table.sort_values("radius")
-        axes.plot(line["radius"], line["value"], color="0.15", lw=1, label=name, ls=style)
+        axes.plot(line["radius"], line["value"], color="0.15", lw=1, label=name, ls=dashes)
     axes.set_xlabel(LABELS["radius"])
     axes.set_ylabel(LABELS["certified_accuracy"])
     axes.set_xlim(left=0)
@@ -331,6 +321,7 @@ def plot_certified_accuracy(
     axes.legend(frameon=False)
 
 
+@style()
 def plot_p_lower(axes: Axes, runs: Mapping[str, ArrayLike]) -> None:
     """How the lower bound on p_A is spread over the inputs of each run.
 

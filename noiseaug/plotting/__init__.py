@@ -1,0 +1,42 @@
+"""Pictures of tidy tables in one style; nothing here computes a risk.
+
+Imports only ``tables`` and ``errors``, and matplotlib and seaborn when something is drawn.
+"""
+
+from noiseaug.plotting.drawing import (
+    LABELS,
+    benefit_map,
+    colours,
+    curves,
+    diagonal,
+    finish,
+    hatch_where,
+    interval_map,
+    level_map,
+    measured_curves,
+    plot_certified_accuracy,
+    plot_p_lower,
+    reference_points,
+    sampled_points,
+)
+from noiseaug.plotting.styling import new_figure, style, use_style
+
+__all__ = [
+    "LABELS",
+    "benefit_map",
+    "colours",
+    "curves",
+    "diagonal",
+    "finish",
+    "hatch_where",
+    "interval_map",
+    "level_map",
+    "measured_curves",
+    "new_figure",
+    "plot_certified_accuracy",
+    "plot_p_lower",
+    "reference_points",
+    "sampled_points",
+    "style",
+    "use_style",
+]
