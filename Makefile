@@ -44,7 +44,7 @@ test: $(STAMP) ## check style and types, then run all fast tests on two cores
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(ONE_THREAD) $(PY) -m pytest -n 2
+	$(ONE_THREAD) $(PY) -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## run the tests that are marked slow
 	@echo "==> The tests marked slow."

@@ -26,7 +26,8 @@ from noiseaug.vision.device import as_device
 from noiseaug.vision.engine import TorchBase
 from noiseaug.vision.engine.inference import Network
 from noiseaug.vision.models import build_model
-from noiseaug.vision.objectives import make_objective, registry
+from noiseaug.vision.objectives import make_objective
+from noiseaug.vision.objectives import objective as objectives
 from noiseaug.vision.training import Trainer, TrainingSet, default_recipe, epoch_batches
 from noiseaug.vision.training import trainer as training
 from noiseaug.votes import GaussianNoise
@@ -87,7 +88,7 @@ def shares_of_training(
     watch = Stopwatch(device)
     with (
         watch.on(training, "augmented", "augmentation"),
-        watch.on(registry, "draw_noise", "noise"),
+        watch.on(objectives, "draw_noise", "noise"),
         watch.on(type(loss.attack), "perturb", "attack") if loss.attack is not None else nullcontext(),
         watch.on(trainer._network, "forward", "forward"),
         watch.on(torch.Tensor, "backward", "backward"),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.savings import LEVEL, SIGMA, VOTES, path, played, population
 from noiseaug.certificates import (
     Certificate,
     CertificationSetting,
@@ -21,6 +20,7 @@ from noiseaug.certificates import (
     VoteBudget,
 )
 from paper_figs import look
+from paper_figs.savings import LEVEL, SIGMA, VOTES, path, played, population
 from paper_figs.tables import OURS
 
 if TYPE_CHECKING:

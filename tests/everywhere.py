@@ -47,7 +47,7 @@ class Setting:
     def run(self, more: list[str]) -> tuple[int, str]:
         """Exit status and pytest's closing line."""
         log = OUT / f"{self.name}.log"
-        command = [self.python, "-m", "pytest", "-n", "2", "--color=no", *more]
+        command = [self.python, "-m", "pytest", "-n", "2", "--dist", "loadfile", "--color=no", *more]
 
         def confine() -> None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: self.cores])

@@ -23,7 +23,6 @@ from benchmarks.cuda.good import Setting, weights
 from benchmarks.cuda.stages import Context, Table, caught
 from noiseaug.certificates import Certificate, CertificationSetting, Cohen, ConfidenceSequence, MultiLook, VoteBudget
 from noiseaug.certification import Certifier
-from noiseaug.certification.certifying import describe
 from noiseaug.data import LabelledSet
 from noiseaug.records import RunLog
 from noiseaug.report import average_certified_radius, certified_accuracy
@@ -107,7 +106,7 @@ def certify_one(
     certifier = Certifier(counter, CertificationSetting(work.smooth_sigma, budget, counter.num_classes), work.rule)
     indices = np.random.default_rng(0).permutation(np.arange(0, len(images), every or setting.every))
     classifier = {"data": setting.data, "classifier": path.stem, "weights": weights_digest(model)[:16]}
-    description = {**classifier, **describe(certifier, "gaussian", 0)}
+    description = {**classifier, **certifier.description()}
     log = context.work / f"{work.name}.jsonl"
     warm = images.floats(indices[:1])[0]
     stream: Any = counter.stream(warm, 0, "selection")

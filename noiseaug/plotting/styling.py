@@ -57,6 +57,10 @@ def _figure_class() -> type[Figure]:
             with style():
                 super().draw(renderer)
 
+        def get_tightbbox(self, *arguments: Any, **options: Any) -> Any:
+            with style():
+                return super().get_tightbbox(*arguments, **options)
+
         def _repr_png_(self) -> bytes:
             content = io.BytesIO()
             self.savefig(content, format="png")

@@ -799,7 +799,7 @@ def test_the_command_predicts_logs(tmp_path, half_space_logs):
         (["--train-sigma", "0,0"], "train_sigma holds 0.0 more than once"),
         (["--radii", "-1"], "radii is -1; expected a number of at least 0"),
         (["--grid", "nowhere"], "no file nowhere"),
-        (["--record", "r.csv"], "give --grid and --model with --record"),
+        (["--record", "r.csv"], "--record needs a measurement"),
         (["--data", "digits:3"], "expected different ones of 0, 1"),
         (["--votes", 0], "votes is 0; expected an integer of at least 1"),
     ],

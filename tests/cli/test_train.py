@@ -162,11 +162,11 @@ def test_attack_refuses_the_log_of_another_classifier(run, log, tmp_path):
 def test_from_colour_images_to_a_table(tmp_path):
     # CIFAR-10's path: train, certify, attack, report
     data, out, log = colours(tmp_path / "colours.npz"), tmp_path / "run", tmp_path / "log.jsonl"
-    small = ["--epochs", 3, "--batch", 10, "--learning-rate", 0.02]
+    small = ["--epochs", 1, "--batch", 10, "--learning-rate", 0.02]
     done = call_root("train", "--data", data, "--train-sigma", 0.1, *small, "--out", out)
     assert done.status == 0, done.err
     assert json.loads((out / "run.json").read_text())["description"]["arch"] == "resnet"
-    done = call_root("certify", "--classifier", out, "--smooth-sigma", 0.1, "--n", 200, "--every", 5, "--out", log)
+    done = call_root("certify", "--classifier", out, "--smooth-sigma", 0.1, "--n", 100, "--every", 10, "--out", log)
     assert done.status == 0, done.err
     done = call_root(
         *("attack", out, "--smooth-sigma", 0.1, "--log", log, "--radius", 0.05, "--attack", "ddn"),

@@ -18,7 +18,7 @@ from noiseaug.regions import HalfSpace
 from noiseaug.risk import VoteBudget
 from noiseaug.tasks import BinaryTask, ConcentricGaussians, GaussianPair, Intervals, MixtureOnLine
 
-PANELS = 40_000
+PANELS = 12_000
 
 
 def dense_average(task: BinaryTask, predictor: SmoothedRegion, function: Callable[[np.ndarray], np.ndarray]) -> float:
@@ -128,7 +128,7 @@ def test_acr_of_balls_with_little_noise(dim):
     predictor = smoothed(bayes(task), 0.003)
     found = risk.acr(task, predictor)
     unit, weights = np.polynomial.legendre.leggauss(8)
-    edges = np.unique(np.append(np.linspace(0, 6, PANELS + 1), predictor.decision.radius))
+    edges = np.unique(np.append(np.linspace(0, 6, 40_001), predictor.decision.radius))
     half = 0.5 * np.diff(edges)[:, None]
     c = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * unit).ravel()
     margin = predictor.smooth_sigma * predictor.base.margin_at(c, predictor.smooth_sigma)

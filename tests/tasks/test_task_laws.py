@@ -132,7 +132,7 @@ def test_acr_is_the_area_under_certified_accuracy(case):
     task, predictor = case.task, smoothed(augmented(case.task, case.train_sigma), case.smooth_sigma)
     found = risk.acr(task, predictor)
     top = task.radius_cap(predictor.base, predictor.smooth_sigma)
-    radii = np.linspace(0, top, 501)
+    radii = np.linspace(0, top, 151)
     accuracy = [e.value for e in evaluate(task, predictor, [Measure("certified_accuracy", r) for r in radii])]
     # the curve falls, so left and right sums enclose the area
     step = radii[1]

@@ -465,6 +465,7 @@ def begun(npz, tmp_path):
     return out, command, tmp_path / "whole.jsonl"
 
 
+@pytest.mark.slow
 def test_two_processes_take_up_the_shards_of_three(begun):
     # a classifier of scikit-learn, which each process trains
     out, command, whole = begun
@@ -494,15 +495,19 @@ def test_one_process_takes_up_the_shards_of_three(begun):
 def test_what_was_finished_is_dealt_out(begun):
     out, _, whole = begun
     indices = read_log(whole)[1]["index"].tolist()
-    looked: list[tuple[str, str | None]] = []
+    run = {key: value for key, value in read_log(whole)[0].items() if key != "shard"}
 
-    def look(path: Path, places: list[int], shard: str | None) -> None:
-        looked.append((path.name, shard))
-        assert set(places) <= set(read_log(path)[1]["index"])
+    def deal_out(path: Path, count: int) -> bool:
+        return shards.redistribute(path, indices, count, lambda: run)
 
     before = {index for path in shards.shard_files(out) for index in read_log(path)[1]["index"]}
-    assert not shards.prepare(out, indices, 2, look)
-    assert looked == [("run.jsonl.0-of-3", "0/3"), ("run.jsonl.2-of-3", "2/3")]
+    # the logs of another run stay as they are
+    for name, value in (("seed", 9), ("smooth_sigma", 0.9)):
+        kept = {path: path.read_bytes() for path in shards.shard_files(out)}
+        with pytest.raises(InvalidInputError, match=f"another description: its {name} is"):
+            shards.redistribute(out, indices, 2, lambda name=name, value=value: {**run, name: value})
+        assert {path: path.read_bytes() for path in shards.shard_files(out)} == kept
+    assert not deal_out(out, 2)
     found = shards.shard_files(out)
     assert [path.name for path in found] == ["run.jsonl.0-of-2", "run.jsonl.1-of-2"]
     for number, path in enumerate(found):
@@ -510,16 +515,17 @@ def test_what_was_finished_is_dealt_out(begun):
         assert told["shard"] == f"{number}/2"
         assert frame["index"].tolist() == sorted(before & set(indices[number::2]))
     # the same number goes on as it is
-    assert not shards.prepare(out, indices, 2, look)
-    assert len(looked) == 2
+    kept = [path.read_bytes() for path in found]
+    assert not deal_out(out, 2)
+    assert [path.read_bytes() for path in found] == kept
     with pytest.raises(InvalidInputError, match=r"hold \d+ of 13 inputs"):
         shards.gather(out, indices, 2)
     # the log of one process, which was stopped, is dealt out as well; a finished one is known
-    assert not shards.prepare(out, indices, 1, look)
+    assert not deal_out(out, 1)
     assert set(read_log(out)[1]["index"]) == before
-    assert not shards.prepare(out, indices, 2, look)
+    assert not deal_out(out, 2)
     assert not out.exists()
-    assert shards.prepare(whole, indices, 2, look)
+    assert deal_out(whole, 2)
 
 
 def test_a_shard_that_another_host_keeps_to_itself_is_named(begun, monkeypatch):

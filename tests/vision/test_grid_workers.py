@@ -161,7 +161,8 @@ def test_what_cannot_run_leaves_nothing(options, complaint, images, tmp_path, cl
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds a worker through /proc")
-@pytest.mark.parametrize("end", ["worker", pytest.param("Ctrl-C", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["worker", "Ctrl-C"])
 def test_a_stopped_run_goes_on_and_ends_the_same(end, images, tmp_path, monkeypatch):
     out, hold = tmp_path / "grid", tmp_path / "hold"
     changes = {"arch": "tests.helpers.networks:Waiting", "init_from_clean": False, "train_sigma": (0.0, 0.2, 0.4, 0.6)}

@@ -317,6 +317,7 @@ def some_counts(votes):
     return votes.count([Segment(packed_input(rows.centre, SHAPE), rows.key[:4].astype(np.int64), 0, 1000)])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch about its own parts
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 def test_compiled_noise_and_network_are_the_same_up_to_rounding():

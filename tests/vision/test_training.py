@@ -370,6 +370,7 @@ def test_augmentation():
     assert torch.equal(augmented(images, 0, False, keyed_generator(torch.device("cpu"), 0)), images)
 
 
+@pytest.mark.slow
 def test_cifar_shaped_images_are_learned(tmp_path):
     recipe = default_recipe("resnet", (3, 32, 32), GAUSSIAN, epochs=4, batch=20, learning_rate=0.02)
     assert (recipe.crop, recipe.flip) == (4, True)

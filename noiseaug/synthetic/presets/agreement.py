@@ -32,10 +32,10 @@ def build(fast: bool) -> Study:
         return Grid(
             (0.0, train_sigma),
             (smooth_sigma,),
-            levels(0, top, 11 if fast else 21),
+            levels(0, top, 6 if fast else 21),
             _QUANTITIES,
             method=("exact", "sampled"),
-            n=2_000 if fast else 20_000,
+            n=500 if fast else 20_000,
             votes=1_000,
         )
 

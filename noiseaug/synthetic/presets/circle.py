@@ -23,7 +23,7 @@ _NAME, _TITLE = "circle", "intervals on the circle: benefit over separation ζ, 
 def build(fast: bool) -> Study:
     """The study: two arcs of length 2 on a circle of length 10, separated by ζ."""
     grid = Grid(
-        train_sigma=levels(0, 2, 9 if fast else 41),
+        train_sigma=levels(0, 2, 5 if fast else 41),
         smooth_sigma=(0.7, 1.0, 1.4),
         radii=(0.0, 0.5),
         quantities=("disagreement", "certified_accuracy", "adversarial_accuracy"),

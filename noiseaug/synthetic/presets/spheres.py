@@ -22,7 +22,7 @@ _NAME, _TITLE = "spheres", "concentric spheres of radius 1 and 1.3 in d = 500: �
 
 def build(fast: bool) -> Study:
     """The study: risk and ACR over (α, β)."""
-    grid = levels(0, 0.15, 16 if fast else 61)
+    grid = levels(0, 0.15, 7 if fast else 61)
     quantities = ("risk", "acr")
     part = Part(
         "ConcentricSpheres",
