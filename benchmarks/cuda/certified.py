@@ -106,9 +106,9 @@ def certify_one(
     certifier = Certifier(counter, CertificationSetting(work.smooth_sigma, budget, counter.num_classes), work.rule)
     indices = np.random.default_rng(0).permutation(np.arange(0, len(images), every or setting.every))
     classifier = {"data": setting.data, "classifier": path.stem, "weights": weights_digest(model)[:16]}
-    description = {**classifier, **certifier.description()}
     log = context.work / f"{work.name}.jsonl"
     warm = images.floats(indices[:1])[0]
+    description = {**classifier, **certifier.description(warm)}
     stream: Any = counter.stream(warm, 0, "selection")
     stream.take(_N0)  # prepared, compiled, captured
     with RunLog.open(log, description, resume=True) as book:
