@@ -1,9 +1,39 @@
-"""Small studies."""
+"""Small studies, and runs of them that are counted or interrupted."""
 
 from __future__ import annotations
 
+import noiseaug
 from noiseaug.sweeps import Grid
+from noiseaug.synthetic.runs import run_study
 from noiseaug.synthetic.study import Part, Study
+from tests.helpers.running import start
+
+CELLS = 12
+
+# The command in a process of its own. Each cell that it computes goes into a log first; before cell STOP it says so
+# and waits for its end.
+COUNTED = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job does not have
+from noiseaug.synthetic import runs
+from noiseaug.cli.synthetic import main
+
+log, stop = sys.argv.pop(1), int(sys.argv.pop(1))
+honest, count = runs.run_cell, 0
+
+def run_cell(cell):
+    global count
+    if count == stop:
+        print("waiting", flush=True)
+        time.sleep(600)
+    count += 1
+    with open(log, "a") as stream:
+        stream.write(cell.key + "\\n")
+    return honest(cell)
+
+runs.run_cell = run_cell
+main()
+"""
 
 
 def tiny(**changes):
@@ -11,3 +41,28 @@ def tiny(**changes):
     options = {"train_sigma": (0.0, 0.2), "smooth_sigma": (0.25,)}
     part = Part("ConcentricGaussians", {"std_1": 0.3, "std_0": 0.4}, {"dim": (2,)}, Grid(**{**options, **changes}))
     return Study("tiny", "a tiny study", (part,))
+
+
+def run(study, path, **options):
+    return run_study(study, path, jobs=1, progress=False, **options)
+
+
+def counted(log, stop, *arguments, **options):
+    return start("-c", COUNTED, log, stop, *arguments, **options)
+
+
+def failing_after(cells, error):
+    """``run_cell`` that raises once it has computed so many cells."""
+    left = [cells]
+
+    def run_cell(cell):
+        if not left[0]:
+            raise error
+        left[0] -= 1
+        return noiseaug.sweeps.run_cell(cell)
+
+    return run_cell
+
+
+def files(path):
+    return sorted(entry.name for entry in path.iterdir())

@@ -1,4 +1,4 @@
-"""Logs lose no outcome and count none twice, whatever happens to their writer; shards join."""
+"""Logs lose no outcome and count none twice, whatever happens to their writer."""
 
 from __future__ import annotations
 
@@ -279,69 +279,6 @@ def test_descriptions_and_outcomes_that_do_not_fit(tmp_path):
         log.append(outcome(0))
 
 
-def damaged(field, text):
-    """A line with another text in one of its fields."""
-    entry = json.loads(outcome(1).line())
-    return (json.dumps({**entry, field: "@"}).replace('"@"', text) + "\n").encode()
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        (b"{}\n", "line 3: index: missing"),
-        (b"[1]\n", "line 3: Expected object, got array"),
-        (b"\n", "line 3: not readable as JSON"),
-        (b'{"index":1\n', "line 3: not readable as JSON"),
-        (b"\xff\xfe\n", "line 3: not readable as JSON"),
-        (damaged("seconds", "NaN"), "line 3: not readable as JSON"),
-        (damaged("seconds", "-1"), "line 3: input 1: seconds is -1.0"),
-        (damaged("radius", "1e999"), "line 3: radius: number out of range"),
-        (damaged("index", "1.5"), "line 3: index: expected int, got float"),
-        (damaged("index", "9223372036854775808"), "line 3: index: expected int <= 9223372036854775807"),
-        (damaged("label", "1" + "0" * 100_000), "line 3: label: integer value out of range"),
-        (damaged("counts", "3"), "line 3: counts: expected array, got int"),
-        (damaged("counts", "[[1,8,1],[1,true,38]]"), r"line 3: counts\[1\]\[1\]: expected int, got bool"),
-        (damaged("selection", "[" * 100_000), r"line 3: selection\[0\]: expected int, got array"),
-        (b'{"more":1,' + damaged("label", "1")[1:], "line 3: more: not a known key"),
-        (logfile.header_line(RUN).encode(), "line 3: a second log begins"),
-    ],
-)
-def test_damage_is_reported_with_its_line(tmp_path, line, complaint):
-    path = write(tmp_path / "run.log", [0])
-    path.write_bytes(path.read_bytes() + line + outcome(2).line().encode() + b"\n")
-    before = path.read_bytes()
-    for use in (read_log, lambda file: RunLog.open(file, RUN, resume=True)):
-        with pytest.raises(InvalidInputError, match=complaint) as caught:
-            use(path)
-        assert "\n" not in str(caught.value)
-    assert path.read_bytes() == before
-
-
-VERSION = logfile.START.decode() + '1", "noiseaug": "0.1"'
-
-
-@pytest.mark.parametrize(
-    ("header", "complaint"),
-    [
-        ('{"format": "noiseaug certification log 2"}', "reads 'noiseaug certification log 1'"),
-        (logfile.START.decode() + '1", "x', "line 1: not readable as JSON"),
-        (logfile.START.decode() + '1"}', "line 1: noiseaug: missing"),
-        (VERSION + "}", "line 1: description: missing"),
-        (VERSION + ', "description": [1]}', "line 1: description: expected object, got array"),
-        (VERSION + ', "description": ' + "[" * 100_000, "line 1: nested too deeply"),
-        (VERSION + ', "description": {"x": ' + "[" * 100_000, "line 1: nested too deeply"),
-    ],
-)
-def test_bad_headers(tmp_path, header, complaint):
-    path = tmp_path / "run.log"
-    path.write_text(header + "\n")
-    for use in (read_log, lambda file: RunLog.open(file, RUN, resume=True), lambda file: merge_logs([file], "out")):
-        with pytest.raises(InvalidInputError, match=complaint) as caught:
-            use(path)
-        assert "\n" not in str(caught.value)
-    assert path.read_text() == header + "\n"
-
-
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
@@ -369,56 +306,3 @@ def test_a_description_holds_what_else_a_user_likes(tmp_path):
     description = {"seed": 2**70, "note": {"any": [1, "two", None]}, "certificate": {"name": "own", "weight": 2}}
     write(tmp_path / "run.log", [0], **description)
     assert read_log(tmp_path / "run.log")[0] == {**RUN, **description}
-
-
-def shards(tmp_path, count=3, size=9):
-    return [write(tmp_path / f"{i}.log", range(size)[i::count][::-1], shard=f"{i}/{count}") for i in range(count)]
-
-
-def test_shards_become_one_run(tmp_path):
-    merge_logs(shards(tmp_path)[::-1], tmp_path / "all.log")
-    description, frame = read_log(tmp_path / "all.log")
-    assert description == RUN
-    pd.testing.assert_frame_equal(frame, outcomes_frame(map(outcome, range(9))))
-    assert (tmp_path / "all.log").read_bytes() == write(tmp_path / "once.log", range(9)).read_bytes()
-    RunLog.open(tmp_path / "all.log", RUN, resume=True).close()
-
-
-def test_merging_refuses(tmp_path):
-    one, two, three = shards(tmp_path)
-    out = tmp_path / "all.log"
-
-    def refused(paths, complaint):
-        with pytest.raises(InvalidInputError, match=complaint) as caught:
-            merge_logs(paths, out)
-        assert "\n" not in str(caught.value)
-        assert not out.exists()
-
-    refused([], "no logs")
-    refused([one, three], "shard 1/3 of the run is missing")
-    refused([one, two, three, one], "both hold input 6, with equal outcomes")
-    refused([one, two, write(tmp_path / "b.log", [2], seed=2, shard="2/3")], "its seed is 2, .*0.log has 1; merge")
-    refused([one, write(tmp_path / "c.log", [1])], "shards are 0/3, none; expected i/k")
-    refused([one, write(tmp_path / "d.log", [1], shard="3/3")], "shards are 0/3, 3/3")
-    refused([one, write(tmp_path / "e.log", [1], shard="1/2")], "are of 2 and 3 shards")
-    with RunLog.open(tmp_path / "f.log", {**RUN, "shard": "2/3"}) as log:
-        log.append(outcome(0, radius=0.125, seconds=9.0))
-    refused([one, two, tmp_path / "f.log"], "both hold input 0, with different outcomes")
-    with RunLog.open(tmp_path / "g.log", {**RUN, "shard": "2/3"}) as log:
-        log.append(outcome(0, seconds=9.0))
-    refused([one, two, tmp_path / "g.log"], "both hold input 0, with equal outcomes")
-    old = tmp_path / "old.log"
-    old.write_text(three.read_text().replace(f'"noiseaug": "{noiseaug.__version__}"', '"noiseaug": "0.0.1"'))
-    refused([one, two, old], "noiseaug is '0.0.1'")
-    out.write_text("something")
-    with pytest.raises(InvalidInputError, match="exists; choose another"):
-        merge_logs([one, two, three], out)
-    assert out.read_text() == "something"
-
-
-def test_a_part_of_the_shards_on_request(tmp_path):
-    one, _, three = shards(tmp_path)
-    three.write_bytes(three.read_bytes()[:-20])
-    with pytest.warns(UserWarning, match=r"2\.log, line 4 is cut off"):
-        merge_logs([one, three], tmp_path / "part.log", partial=True)
-    assert read_log(tmp_path / "part.log")[1]["index"].tolist() == [0, 3, 5, 6, 8]
