@@ -1,7 +1,7 @@
-"""Two processes of torchrun train what one trains and certify what one does; when one fails or is stopped, all end.
+"""Two processes of torchrun train what one trains; when one fails or is stopped, all end.
 
-``python -m torch.distributed.run … -m tests.vision.test_distributed FOLDER`` is what the first half of these tests
-looks at: starting torch takes seconds, so that one start serves many of them.
+``python -m torch.distributed.run … -m tests.vision.test_distributed FOLDER`` is what most of these tests look at:
+starting torch takes seconds, so that one start serves many of them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,9 @@ import pytest
 import torch
 from torch import nn
 
-from noiseaug.data import LabelledSet
 from noiseaug.errors import InvalidInputError
-from noiseaug.records import read_log, read_tsv, shards
-from noiseaug.runs import torchrun
-from noiseaug.vision.attacks import PGD, draw_noise
-from noiseaug.vision.device import Share
-from noiseaug.vision.models import build_model, load_checkpoint, save_checkpoint
+from noiseaug.vision.attacks import PGD
+from noiseaug.vision.models import load_checkpoint
 from noiseaug.vision.objectives import Objective, make_objective
 from noiseaug.vision.training import (
     Job,
@@ -35,29 +31,18 @@ from noiseaug.vision.training import (
     Trainer,
     TrainingSet,
     Workers,
-    augmented,
     distributed,
     epoch_batches,
-    keyed_generator,
     run_job,
     workers,
 )
 from noiseaug.vision.training.directory import TrainingDirectory
-from tests.helpers.running import PATIENCE, Outcome, call_root, start
+from tests.helpers.distributed import errors, pictures, together
+from tests.helpers.running import PATIENCE, start
 
 CPU = torch.device("cpu")
 GAUSSIAN = make_objective("gaussian", 0.25)
 BASE = Recipe("mlp", GAUSSIAN, epochs=2, batch=8, learning_rate=0.05)
-
-
-def pictures(count: int, split: str = "train") -> LabelledSet:
-    """Grey images whose class is the brightest third."""
-    rng = np.random.default_rng(count)
-    labels = np.arange(count) % 3
-    images = rng.integers(0, 150, (count, 1, 9, 9), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 3 * label : 3 * label + 3] += 60
-    return LabelledSet("pictures", split, images, labels, ("top", "middle", "bottom"))
 
 
 # name: recipe, number of images, how many of them are labelled. A last batch of 5 is shared as 2 and 3, and one of 3 is
@@ -191,28 +176,6 @@ def program(folder: Path) -> None:
     torch.save(told, folder / f"told-{team.rank}.pt")
 
 
-def together(*command: object, limit: float = 2 * PATIENCE) -> Outcome:
-    """Runs a module in two processes of torchrun; a test that waits for ever fails, and leaves none of them behind.
-
-    The two hyphens keep torchrun from taking --n for an option of its own.
-    """
-    with start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "--", *command) as process:
-        try:
-            out, err = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # torchrun then ends what it has started
-            process.wait(60)
-            raise
-    return Outcome(process.returncode, out, err)
-
-
-def errors(outcome: Outcome) -> list[str]:
-    """The lines that the processes have said to the user; the one traceback is torchrun's own."""
-    assert outcome.err.count("Traceback") <= 1, outcome.err
-    assert "ChildFailedError" in outcome.err
-    return [line.removeprefix("error: ") for line in outcome.err.splitlines() if line.startswith("error: ")]
-
-
 # --- training
 
 
@@ -336,14 +299,6 @@ class Forgetful(nn.Module):
         return self.layers(x)
 
 
-@pytest.fixture
-def npz(tmp_path):
-    """A file of images to train on and to certify."""
-    train, test = pictures(60), pictures(25, "test")
-    np.savez(tmp_path / "d.npz", train_x=train.inputs, train_y=train.labels, x=test.inputs, y=test.labels)
-    return tmp_path / "d.npz"
-
-
 def test_a_process_that_fails_alone_ends_all(npz, tmp_path):
     done = together(
         *("noiseaug", "train", "--data", npz, "--model", f"{__name__}:Forgetful", "--train-sigma", 0.25),
@@ -392,214 +347,6 @@ def test_an_interruption_is_kept_and_resumed(npz, tmp_path):
         alone.run(stop, stop)
     for key, value in alone.model.state_dict().items():
         torch.testing.assert_close(state["model"][key], value, rtol=1e-3, atol=1e-4)
-
-
-# --- shares
-
-
-def test_shares_make_up_the_batch():
-    for count in (4, 5, 8, 11, 17):
-        shares = [Workers(rank, 2).share(count) for rank in (0, 1)]
-        assert [index for each in shares for index in range(count)[each.images]] == list(range(count))
-        assert sum(each.part for each in shares) == 1
-    assert [Workers(rank, 3).share(5) for rank in range(3)] == [None] * 3  # batch norm cannot take one image
-    assert Workers().share(8) is None
-
-
-def test_a_share_gets_the_random_numbers_of_the_batch():
-    x = torch.rand(7, 3, 8, 8)
-    shares = [Share(0, 3, 7), Share(3, 7, 7)]
-    whole = draw_noise(x, 2, 0.5, keyed_generator(CPU, 1))
-    parts = [draw_noise(x[each.images], 2, 0.5, keyed_generator(CPU, 1), each) for each in shares]
-    assert torch.equal(torch.cat(parts, 1), whole)
-    whole = augmented(x, 2, True, keyed_generator(CPU, 1))
-    parts = [augmented(x[each.images], 2, True, keyed_generator(CPU, 1), each) for each in shares]
-    assert torch.equal(torch.cat(parts), whole)
-
-
-# --- certification
-
-
-CERTIFY = ["--smooth-sigma", 0.25, "--n", 300, "--every", 2]
-
-
-def same_table(one: Path, other: Path) -> None:
-    """Two logs that differ in seconds alone."""
-    (told, frame), (expected, table) = read_log(one), read_log(other)
-    assert told == expected
-    assert frame.drop(columns="seconds").equals(table.drop(columns="seconds"))
-
-
-def test_two_processes_certify_what_one_certifies(npz, tmp_path):
-    torch.manual_seed(0)
-    save_checkpoint(tmp_path / "model.safetensors", build_model("mlp", (1, 9, 9), 3), {"data": str(npz)})
-    command = ["certify", "--classifier", tmp_path / "model.safetensors", *CERTIFY]
-    assert call_root(*command, "--out", tmp_path / "one.jsonl").status == 0
-    done = together("noiseaug", *command, "--out", tmp_path / "two.jsonl", "--tsv", tmp_path / "two.tsv")
-    assert done.status == 0, done.err
-    assert done.out.count("inputs, ") == 1
-    assert "13 inputs, " in done.out
-    same_table(tmp_path / "two.jsonl", tmp_path / "one.jsonl")
-    assert read_tsv(tmp_path / "two.tsv")["index"].tolist() == list(range(0, 25, 2))
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *("d.npz", "model.safetensors", "one.jsonl", "two.jsonl", "two.tsv")
-    }
-    # a finished log is known, and is not begun anew
-    before = (tmp_path / "two.jsonl").read_bytes()
-    assert call_root(*command, "--out", tmp_path / "two.jsonl", "--resume").status == 0
-    assert (tmp_path / "two.jsonl").read_bytes() == before
-    done = together("noiseaug", *command, "--out", tmp_path / "two.jsonl")
-    assert done.status != 0
-    assert errors(done) == [f"{tmp_path / 'two.jsonl'} exists; resume the run that it holds, or choose another file"]
-    assert (tmp_path / "two.jsonl").read_bytes() == before
-
-
-@pytest.fixture
-def begun(npz, tmp_path):
-    """A run of three processes, one of which had not begun; how to go on, and what it is to come to."""
-    out, command = tmp_path / "run.jsonl", ["certify", "--data", npz, "--train-sigma", 0.25, "--copies", 2, *CERTIFY]
-    for number in (0, 2):
-        part = shards.shard_file(out, number, 3)
-        assert call_root(*command, "--shard", f"{number}/3", "--out", part).status == 0
-    assert call_root(*command, "--out", tmp_path / "whole.jsonl").status == 0
-    return out, command, tmp_path / "whole.jsonl"
-
-
-@pytest.mark.slow
-def test_two_processes_take_up_the_shards_of_three(begun):
-    # a classifier of scikit-learn, which each process trains
-    out, command, whole = begun
-    done = together("noiseaug", *command, "--out", out, "--resume")
-    assert done.status == 0, done.err
-    same_table(out, whole)
-    assert shards.shard_files(out) == []
-
-
-def test_one_process_takes_up_the_shards_of_three(begun):
-    out, command, whole = begun
-    refused = call_root(*command, "--out", out)
-    assert refused.complaint.endswith(f"is of an unfinished run into {out}; add --resume, or choose another --out")
-    kept = {path: path.read_bytes() for path in shards.shard_files(out)}
-    refused = call_root(*command, "--n", 200, "--out", out, "--resume")
-    assert "holds a run of another description: its n is 300, not 200" in refused.complaint
-    assert {path: path.read_bytes() for path in shards.shard_files(out)} == kept
-    assert not out.exists()
-    votes = {line for content in kept.values() for line in content.splitlines()[1:]}
-    assert call_root(*command, "--out", out, "--resume").status == 0
-    same_table(out, whole)
-    assert shards.shard_files(out) == []
-    # what was finished was not done again: seconds and all
-    assert votes <= set(out.read_bytes().splitlines())
-
-
-def test_what_was_finished_is_dealt_out(begun):
-    out, _, whole = begun
-    indices = read_log(whole)[1]["index"].tolist()
-    run = {key: value for key, value in read_log(whole)[0].items() if key != "shard"}
-
-    def deal_out(path: Path, count: int) -> bool:
-        return shards.redistribute(path, indices, count, lambda: run)
-
-    before = {index for path in shards.shard_files(out) for index in read_log(path)[1]["index"]}
-    # the logs of another run stay as they are
-    for name, value in (("seed", 9), ("smooth_sigma", 0.9)):
-        kept = {path: path.read_bytes() for path in shards.shard_files(out)}
-        with pytest.raises(InvalidInputError, match=f"another description: its {name} is"):
-            shards.redistribute(out, indices, 2, lambda name=name, value=value: {**run, name: value})
-        assert {path: path.read_bytes() for path in shards.shard_files(out)} == kept
-    assert not deal_out(out, 2)
-    found = shards.shard_files(out)
-    assert [path.name for path in found] == ["run.jsonl.0-of-2", "run.jsonl.1-of-2"]
-    for number, path in enumerate(found):
-        told, frame = read_log(path)
-        assert told["shard"] == f"{number}/2"
-        assert frame["index"].tolist() == sorted(before & set(indices[number::2]))
-    # the same number goes on as it is
-    kept = [path.read_bytes() for path in found]
-    assert not deal_out(out, 2)
-    assert [path.read_bytes() for path in found] == kept
-    with pytest.raises(InvalidInputError, match=r"hold \d+ of 13 inputs"):
-        shards.gather(out, indices, 2)
-    # the log of one process, which was stopped, is dealt out as well; a finished one is known
-    assert not deal_out(out, 1)
-    assert set(read_log(out)[1]["index"]) == before
-    assert not deal_out(out, 2)
-    assert not out.exists()
-    assert deal_out(whole, 2)
-
-
-def test_a_shard_that_another_host_keeps_to_itself_is_named(begun, monkeypatch):
-    out, *_ = begun
-    monkeypatch.setattr(shards, "_SIGHT_SECONDS", 0.0)
-    with pytest.raises(InvalidInputError, match="1-of-3 is not to be seen from the host of rank 0; --out must lie in"):
-        shards.gather(out, list(range(0, 25, 2)), 3)
-
-
-# --- what torchrun says
-
-
-@pytest.fixture
-def second_of_two(monkeypatch):
-    """This process as torchrun would start it; a function that makes it the first one."""
-    values = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torchrun, "GRACE_SECONDS", 0.0)
-    return lambda: monkeypatch.setenv("RANK", "0")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (
-            ["report", "x.jsonl"],
-            "noiseaug report would run 2 times over; start it without torchrun, which is for train",
-        ),
-        (["attack", "x", "--smooth-sigma", 1], "noiseaug attack would run 2 times over"),
-        (["grid", "--out", "x"], "noiseaug grid would run 2 times over"),
-        (["predict", "--smooth-sigma", 1], "noiseaug predict would run 2 times over"),
-        (["certify", "--out", "x.jsonl"], "Missing option '--smooth-sigma'"),
-    ],
-)
-def test_the_first_process_alone_refuses(arguments, complaint, second_of_two):
-    silent = call_root(*arguments)
-    assert (silent.status, silent.out, silent.err) == (2, "", "")
-    second_of_two()
-    assert call_root(*arguments).complaint.startswith(complaint)
-
-
-@pytest.mark.usefixtures("second_of_two")
-def test_devices_of_processes(monkeypatch):
-    place = torchrun.place()
-    assert place == torchrun.Place(1, 2, 1, 2)
-    assert distributed._own_device("cpu", place) == "cpu"
-    with pytest.raises(
-        InvalidInputError, match="device is 'cuda:1', and torchrun started 2 processes; expected cpu, or"
-    ):
-        distributed._own_device("cuda:1", place)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InvalidInputError, match="no CUDA device; leave out --device or use cpu"):
-        distributed._own_device("cuda", place)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InvalidInputError, match=r"2 processes on a host with 1 CUDA devices; .* --nproc-per-node 1"):
-        distributed._own_device("cuda", place)
-    chosen = []
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    assert distributed._own_device("cuda", place) == "cuda:1"
-    assert chosen == [1]
-
-
-def test_one_process_is_no_team(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "8")  # a scheduler's
-    monkeypatch.setenv("RANK", "3")
-    assert torchrun.place() is None
-    with workers("cuda:1") as team:
-        assert (team.rank, team.count, team.device, team.leads) == (0, 1, "cuda:1", True)
-        assert team.any(True)
-        assert team.lead(lambda: 5) == 5
-    assert not torch.distributed.is_initialized()
 
 
 @pytest.mark.slow

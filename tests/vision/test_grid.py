@@ -1,61 +1,29 @@
-"""The (α, β) grid: its table against the logs, resumption, shards, the choice of α, pictures, and what it refuses."""
+"""The (α, β) grid: its table against the logs, resumption, shards, pictures, and the directories that it refuses."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
 import threading
 from concurrent.futures import CancelledError
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-import typer
 from scipy import stats
 
-from noiseaug.certificates import CertificationSetting, VoteBudget, largest_radius
-from noiseaug.cli import grid
-from noiseaug.cli.parsing import parameters
 from noiseaug.data import load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
-from noiseaug.tables import COLUMNS, VOTE_COLUMNS, Measure, read_table
-from noiseaug.tables.levels import levels
+from noiseaug.tables import COLUMNS, VOTE_COLUMNS, read_table
 from noiseaug.vision.engine import load_network
-from noiseaug.vision.grid import (
-    Cell,
-    Grid,
-    GridSpec,
-    GridVotes,
-    curve_table,
-    grid_table,
-    optimum_table,
-    run_grid,
-    tables,
-    workers,
-)
+from noiseaug.vision.grid import Cell, Grid, curve_table, optimum_table, run_grid, workers
 from noiseaug.vision.grid import run as grids
 from noiseaug.vision.grid import votes as grid_votes
 from noiseaug.vision.grid.pictures import draw, read_reference
 from noiseaug.vision.models import load_checkpoint, weights_digest
-from noiseaug.vision.objectives import make_objective
-from noiseaug.vision.training import default_recipe, run_job
-from tests.helpers.running import _inside, content
-from tests.helpers.statistics import FALSE_ALARM
-
-ALPHAS, BETAS, RADII = (0.0, 0.3, 0.6), (0.0, 0.4), (0.0, 0.2)
-
-
-def recipe(objective="gaussian", **changes):
-    settled = {"epochs": 2, **changes}
-    return default_recipe("linear", (1, 8, 8), make_objective(objective, 0.0), **settled)
-
-
-def small(**changes):
-    settled = {"radii": RADII, "recipe": recipe(), "n": 50, "n0": 10, "images": 40}
-    return GridSpec("digits", **{"train_sigma": ALPHAS, "smooth_sigma": BETAS, "validation": 60, **settled, **changes})
+from noiseaug.vision.training import run_job
+from tests.helpers.grids import made, recipe, small, wrong_at
+from tests.helpers.running import content
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +33,9 @@ def whole(tmp_path_factory):
     return out, run_grid(small(), out)
 
 
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """For grids whose pictures are not looked at; drawing takes longer than they do."""
-    monkeypatch.setattr(grids, "draw", lambda *arguments: {})
-
-
 def results(out):
     """The files that tell what was found."""
     return {name: (out / name).read_bytes() for name in ("table.csv", "optimum.csv")}
-
-
-def call_grid(*arguments):
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.callback()(lambda: None)
-    grid.register(app)
-    return _inside(app, ("grid", *arguments))
 
 
 # --- the table
@@ -286,164 +241,6 @@ def test_another_grid_is_refused_and_other_radii_are_not(whole, monkeypatch):
     }
 
 
-# --- the choice of α, on hand-made votes
-
-
-def frame(right, certified=None, radius=0.5):
-    """Images of class 0: what most votes say, and whether that is certified."""
-    certified = right if certified is None else certified
-    return pd.DataFrame(
-        {
-            "index": range(len(right)),
-            "label": 0,
-            "prediction": np.where(certified, 0, -1),
-            "radius": np.where(certified, radius, 0.0),
-            "selection": [(6, 4)] * len(right),
-            "counts": [((30, 20),) if yes else ((20, 30),) for yes in right],
-        }
-    )
-
-
-def made(validation, test=None, *, radii=(0.0,), seeds=1, alphas=(0.0, 0.25, 0.5)):
-    """A grid at β = .25 from whether each image is right: for each α (and seed) an array."""
-    cells = {}
-    for split, arrays in (("validation", validation), ("test", validation if test is None else test)):
-        for i, alpha in enumerate(alphas):
-            for seed in range(seeds):
-                right = arrays[i][seed] if seeds > 1 else arrays[i]
-                cells[Cell(alpha, 0.25, seed, split)] = frame(np.asarray(right, dtype=bool))
-    return GridVotes("hand", "made", cells, radii, VoteBudget(50, 1e-3))
-
-
-def wrong_at(*places, images=40):
-    right = np.ones(images, dtype=bool)
-    right[list(places)] = False
-    return right
-
-
-def test_alpha_is_chosen_on_validation_and_reported_on_test():
-    validation = [wrong_at(0, 1, 2, 3, 4), wrong_at(0), wrong_at(0, 1)]
-    test = [wrong_at(*range(8)), wrong_at(*range(6)), wrong_at(0)]  # test images would have chosen .5
-    table = optimum_table(made(validation, test)).set_index("quantity")
-    risk = table.loc["risk"]
-    assert risk["best_train_sigma"] == 0.25
-    assert risk["validation_value"] == pytest.approx(1 / 40)
-    assert risk["value"] == pytest.approx(6 / 40)
-    assert risk["without_noise"] == pytest.approx(8 / 40)
-    assert risk["benefit"] == pytest.approx(2 / 40)
-    assert (risk["same_noise_train_sigma"], risk["same_noise"]) == (0.25, pytest.approx(6 / 40))
-    assert risk["standard_error"] == pytest.approx(math.sqrt(0.15 * 0.85 / 39))
-    gains = np.repeat([1.0, 0.0], [2, 38])
-    assert risk["benefit_standard_error"] == pytest.approx(stats.sem(gains))
-    assert risk["lower"] < 6 / 40 < risk["upper"]
-    for quantity in ("certified_accuracy", "acr"):
-        assert table.loc[quantity, "best_train_sigma"] == 0.25
-    assert table.loc["certified_accuracy", "value"] == pytest.approx(34 / 40)
-    assert table.loc["acr", "value"] == pytest.approx(0.5 * 34 / 40)
-    assert table.loc["acr", "benefit"] == pytest.approx(0.5 * 2 / 40)
-
-
-def test_of_equals_the_smallest_alpha_is_chosen():
-    table = optimum_table(made([wrong_at(0, 1), wrong_at(2), wrong_at(1)]))
-    assert (table["best_train_sigma"] == 0.25).all()
-
-
-def test_the_choice_is_that_of_all_seeds():
-    rights = [[wrong_at(*range(9))] * 2, [wrong_at(), wrong_at(*range(10))], [wrong_at(0), wrong_at(0)]]
-    table = optimum_table(made(rights, seeds=2))
-    assert (table["best_train_sigma"] == 0.5).all()
-    assert table["value"].tolist() == pytest.approx([1 / 40, 39 / 40, 0.5 * 39 / 40])
-
-
-@pytest.mark.parametrize(("wins", "losses", "kept"), [(8, 1, False), (7, 1, True), (6, 0, False), (5, 0, True)])
-def test_the_interval_is_an_exact_paired_test(wins, losses, kept):
-    """P(Bin(9, ½) ≥ 8) = .0195, P(Bin(8, ½) ≥ 7) = .0352, 2⁻⁶ = .0156, 2⁻⁵ = .0313; the level is .05/2."""
-    best = wrong_at(*range(20, 20 + losses))
-    other = wrong_at(*range(wins))
-    table = optimum_table(made([other, best, best]))
-    row = table[table["quantity"] == "risk"].iloc[0]
-    assert row["interval"] == ("0 0.25 0.5" if kept else "0.25 0.5")
-    assert (row["interval_lower"], row["interval_upper"]) == (0.0 if kept else 0.25, 0.5)
-    assert row["interval_test"] == "exact McNemar"
-    # images that both get wrong do not matter
-    also = [np.append(right, np.zeros(100, dtype=bool)) for right in (other, best, best)]
-    assert optimum_table(made(also))["interval"].iloc[0] == row["interval"]
-
-
-def test_the_interval_for_several_seeds_and_for_the_acr_is_a_t_test():
-    rng = np.random.default_rng(3)
-    rights = [[rng.random(200) < p for _ in range(2)] for p in (0.6, 0.8, 0.8)]
-    votes = made(rights, seeds=2)
-    row = optimum_table(votes).iloc[0]
-    assert row["interval_test"] == "paired t"
-    means = np.array([np.mean(each, axis=0) for each in rights])
-    best = int(np.argmax(means.mean(axis=1)))
-    assert row["best_train_sigma"] == (0.0, 0.25, 0.5)[best]
-    for i, alpha in enumerate(("0", "0.25", "0.5")):
-        p = stats.ttest_rel(means[best], means[i], alternative="greater").pvalue if i != best else 1.0
-        assert (alpha in row["interval"].split()) == (p > 0.025)
-    assert row["seed_deviation"] == pytest.approx(np.std([np.mean(each) for each in rights[best]], ddof=1))
-    assert row["standard_error"] == pytest.approx(stats.sem(means[best]))
-    assert row["value"] == pytest.approx(1 - means[best].mean())
-
-
-def test_the_interval_misses_the_best_level_as_seldom_as_it_says():
-    """Four equally good levels, so that each is the best: the first is left out in at most 5% of all grids."""
-    rng, grids_drawn, missed = np.random.default_rng(0), 600, 0
-    for _ in range(grids_drawn):
-        scores = (rng.random((4, 1, 80)) < 0.3).astype(float)
-        missed += not tables._choice(Measure("risk"), scores, 0.05)[1][0]
-    assert stats.binom.sf(missed - 1, grids_drawn, 0.05) > FALSE_ALARM
-
-
-def test_no_alpha_is_best_where_nothing_is_certified():
-    votes = made([wrong_at(0), wrong_at(1), wrong_at(2)], radii=(0.4, 0.6))
-    table = optimum_table(votes).query("quantity == 'certified_accuracy'").set_index("radius")
-    assert table.loc[0.4, "best_train_sigma"] == 0
-    assert math.isnan(table.loc[0.6, "best_train_sigma"])
-    assert table.loc[0.6, "interval"] == "0 0.25 0.5"
-    assert math.isnan(table.loc[0.6, "value"])
-
-
-def test_curves_average_over_seeds():
-    rights = [[wrong_at(0, 1), wrong_at(0)], [wrong_at(), wrong_at()], [wrong_at(0), wrong_at(*range(9))]]
-    curves = curve_table(made(rights, seeds=2)).query("quantity == 'risk'").set_index("train_sigma")
-    by_image = (~np.array(rights[0])).mean(axis=0)
-    assert curves.loc[0.0, "value"] == pytest.approx(1.5 / 40)
-    assert curves.loc[0.0, "standard_error"] == pytest.approx(stats.sem(by_image))
-    assert curves.loc[0.0, "upper"] - curves.loc[0.0, "value"] == pytest.approx(stats.sem(by_image))
-    assert curves["benefit"].tolist() == pytest.approx([0.0, 1.5 / 40, 1.5 / 40 - 5 / 40])
-
-
-def test_certificates_and_most_votes_are_different_questions():
-    right, certified = wrong_at(0), wrong_at(0, 1, 2, 3)
-    cells = {Cell(0.0, 0.25, 0, "test"): frame(right, certified, radius=0.2)}
-    table = grid_table(GridVotes("hand", "made", cells, (0.0, 0.2, 0.21), VoteBudget(50, 1e-3))).set_index(
-        ["quantity", "radius"]
-    )
-    values = table["value"]
-    assert values["risk"].iloc[0] == pytest.approx(1 / 40)
-    assert values[("certified_accuracy", 0.2)] == values[("certified_accuracy", 0.0)] == pytest.approx(36 / 40)
-    assert values[("certified_accuracy", 0.21)] == 0
-    acr = table.loc["acr"].iloc[0]
-    assert acr["value"] == pytest.approx(0.2 * 36 / 40)
-    most = largest_radius(CertificationSetting(0.25, VoteBudget(50, 1e-3)))
-    assert 0 <= acr["lower"] < acr["value"] < acr["upper"] <= most
-
-
-def test_votes_of_other_images_are_refused():
-    cells = {Cell(0.0, 0.25, 0, "test"): frame(wrong_at(0)), Cell(0.5, 0.25, 0, "test"): frame(wrong_at(0, images=30))}
-    with pytest.raises(InvalidInputError, match="other test images"):
-        GridVotes("hand", "made", cells, (0.0,), VoteBudget(50, 1e-3))
-    whole = {Cell(0.0, 0.25, 0, "test"): frame(wrong_at(0))}
-    with pytest.raises(InvalidInputError, match="the grid lacks"):
-        optimum_table(
-            GridVotes(
-                "hand", "made", {**whole, Cell(0.5, 0.25, 1, "validation"): frame(wrong_at(0))}, (), VoteBudget(50, 0.1)
-            )
-        )
-
-
 # --- pictures
 
 
@@ -495,95 +292,7 @@ def test_a_bad_reference_is_refused(text, complaint, tmp_path):
     assert not (tmp_path / "grid").exists()
 
 
-# --- votes within reach, and the time they take
-
-
-def test_radii_out_of_reach_are_told_with_the_votes_they_need():
-    assert small(radii=(0.0, 0.4)).out_of_reach() is None
-    line = small(radii=(0.0, 0.6, 0.8), n=100, smooth_sigma=(0.0, 0.4, 0.5)).out_of_reach()
-    assert "\n" not in line
-    assert "2 of 6 pairs" in line
-    few, all_of = 123, 301
-    assert f"n = {few} would reach r = 0.8 at β = 0.5, n = {all_of} all" in line
-    for n, radius, level in ((few, 0.8, 0.5), (all_of, 0.8, 0.4)):
-        fewer, enough = (CertificationSetting(level, VoteBudget(votes, 1e-3)) for votes in (n - 1, n))
-        assert largest_radius(fewer) < radius <= largest_radius(enough)
-
-
-def test_few_votes_do_not_pay_for_many(tmp_path):
-    # a block holds 1024 noisy digits; batches are equal parts of it
-    size = 1024 / -(-1024 // grid_votes.cpu_batch(Grid(small(n=100, n0=20), tmp_path)))
-    classified = sum(math.ceil(votes / size) * size for votes in (20, 100))
-    assert classified <= 1.25 * 120
-    assert grid_votes.cpu_batch(Grid(small(n=10_000), tmp_path)) > 150
-
-
-# --- the command
-
-
-def test_the_command(tmp_path, no_pictures):
-    out = tmp_path / "grid"
-    arguments = [
-        *("--model", "linear", "--train-sigma", "0:.3:2", "--smooth-sigma", ".4", "--radii", "0,5", "--epochs", 2),
-        *("--n", 50, "--n0", 10, "--images", 20, "--validation", 30, "--set", "copies=2", "--out", out),
-        *("--clip", 1, "--ema", 0.5, "--momentum", 0.8, "--crop", 1, "--flip", "--train-precision", "bfloat16"),
-    ]
-    done = call_grid(*arguments)
-    assert done.status == 0, done.err
-    assert "risk" in done.out
-    assert str(out / "optimum.csv") in done.out
-    assert "note: 50 votes at failure_prob 0.001 certify no radius above" in done.err
-    assert "2 models to train, 60 votes on each of 102 images" in done.err
-    assert re.search(r"100%.* 2/2 ", done.err)
-    model = json.loads((out / "models/a0.3-s0/run.json").read_text())["description"]
-    assert model["objective"] == {"name": "gaussian", "train_sigma": 0.3, "copies": 2}
-    asked = {"clip": 1, "ema": 0.5, "momentum": 0.8, "crop": 1, "flip": True, "precision": "bfloat16"}
-    assert {name: model[name] for name in asked} == asked
-    assert call_grid(*arguments).complaint.endswith("add --resume, or choose another --out")
-    again = call_grid(*arguments, "--resume")
-    assert again.status == 0
-    assert "0 models to train, 60 votes on each of 0 images" in again.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--train-sigma", "0,x"], "--train-sigma is '0,x'; expected numbers as 0,.1,.2 or start:stop:num"),
-        (["--train-sigma", "0:1"], "--train-sigma is '0:1'"),
-        (["--train-sigma", "0:1:1"], "--train-sigma is '0:1:1'"),
-        (["--train-sigma", "0,0"], "train_sigma holds 0.0 more than once"),
-        (["--train-sigma=-1"], "train_sigma is -1; expected a number of at least 0"),
-        (["--smooth-sigma", "nan"], "smooth_sigma is nan"),
-        (["--radii=-1"], "radii is -1"),
-        (["--seeds", "a"], "--seeds is 'a'; expected integers"),
-        (["--seeds", "-1"], "seeds is -1"),
-        (["--objective", "hope"], "objective is 'hope'; expected one of"),
-        (["--objective", "clean"], "clean takes 0 alone"),
-        (["--set", "copy=3"], "gaussian has no parameter copy"),
-        (["--set", "copies"], "expected name=value"),
-        (["--model", "transformer"], "transformer"),
-        (["--epochs", 0], "epochs is 0"),
-        (["--train-precision", "float8"], "precision is 'float8'"),
-        (["--precision", "float8"], "precision is 'float8'"),
-        (["--n", 5], "fewer than 10 votes certify nothing"),
-        (["--images", 0], "images is 0"),
-        (["--validation", 0], "validation is 0"),
-        (["--validation", 899], "leave some to train on"),
-        (["--data", "imagenet"], "digits, mnist"),
-        (["--device", "cuda:77"], "leave out --device"),
-        (["--shard", "2/2"], "expected i/k with 0 ≤ i < k"),
-        (["--shard", "0/4"], "expected at most 3 shards of 3 models"),
-        (["--vote-batch", 0], "vote_batch is 0"),
-        (["--step-epochs", 3], "belong to --schedule step"),
-    ],
-)
-def test_bad_input_gets_one_line_and_leaves_nothing(arguments, complaint, tmp_path):
-    usual = {"--train-sigma": "0,.3,.6", "--smooth-sigma": ".4"}
-    given = [part for name, value in usual.items() if not str(arguments[0]).startswith(name) for part in (name, value)]
-    done = call_grid(*given, *arguments, "--out", tmp_path / "grid")
-    assert done.status == 2
-    assert complaint in done.complaint
-    assert not (tmp_path / "grid").exists()
+# --- directories of something else
 
 
 def test_a_directory_of_something_else_is_left_alone(whole, tmp_path):
@@ -612,14 +321,3 @@ def test_votes_of_another_model_are_refused(whole, tmp_path):
     (out / "models/a0.3-s0/model.safetensors").write_bytes((tmp_path / "other/model.safetensors").read_bytes())
     with pytest.raises(InvalidInputError, match="weights"):
         run_grid(small(train_sigma=(0.3,), smooth_sigma=(0.0,)), out, resume=True)
-
-
-def test_levels_and_parameters_are_read():
-    assert levels("--x", "0,.1, 1e-1") == (0.0, 0.1, 0.1)
-    assert levels("--x", "0:1:11") == tuple(i / 10 for i in range(11))
-    assert parameters(["copies=4", "radius=.5", "warm-up=3", "attack=ddn"]) == {
-        "copies": 4,
-        "radius": 0.5,
-        "warm_up": 3,
-        "attack": "ddn",
-    }
