@@ -168,7 +168,7 @@ def graph(case: Case) -> dict[str, Any]:
 
 def eager(case: Case) -> dict[str, Any]:
     """The engine with neither graph nor compiler."""
-    with patch("noiseaug.vision.engine.packed._captured", lambda step: None), _noise_as_it_is():
+    with patch("noiseaug.vision.engine.packed.PackedVotes._capture", lambda self: None), _noise_as_it_is():
         return _votes(case)
 
 
@@ -211,7 +211,7 @@ def _without_counting() -> Iterator[None]:
     with (
         patch.object(PackedVotes, "_plain_step", lambda self: None),
         patch.object(PackedVotes, "_count_round", count_round),
-        patch("noiseaug.vision.engine.packed._captured", lambda step: None),
+        patch("noiseaug.vision.engine.packed.PackedVotes._capture", lambda self: None),
     ):
         yield
 

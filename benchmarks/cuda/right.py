@@ -158,7 +158,7 @@ def packed(
         network = Network(module.to(memory_format=torch.channels_last), CLASSES, device, dtype, batch or 512, way)
     else:
         network = prepare(model, shape=shape, num_classes=CLASSES, device=device, dtype=dtype, batch=batch)
-    capture: Any = patch("noiseaug.vision.engine.packed._captured", lambda step: None)
+    capture: Any = patch("noiseaug.vision.engine.packed.PackedVotes._capture", lambda self: None)
     compiled = way == "compiled"
     with capture if way in ("as given", "folded") else nullcontext():
         return PackedVotes(network, shape, SIGMA, compile_noise=compiled, compile_network=compiled)
@@ -219,7 +219,7 @@ class _Votes:
         votes = packed(self.model, self.shape, self.device, way, 512)
         passed, moved, note = self._compared(votes.count(self.segments)[:, :CLASSES], votes.way)
         fell_back = self.device.type == "cuda" and WAYS[way] not in votes.way
-        return passed and not fell_back, moved, note + ("; it fell back" if fell_back else "")
+        return passed and not fell_back, moved, note + (f"; it fell back: {votes.obstacles}" if fell_back else "")
 
     def packing(self) -> Found:
         """Odd pieces in other batches; the pieces of an input come together again."""

@@ -340,6 +340,8 @@ def test_what_cannot_be_compiled_runs_plainly(fault, monkeypatch):
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
     votes = packed_votes(model, compile_noise=True, compile_network=True)
     assert votes.way == "folded"
+    why = "no compiler" if fault == "raises" else "its result differs from the plain one"
+    assert votes.obstacles == {"network compiled": why, "noise compiled": why}
     np.testing.assert_array_equal(some_counts(votes), some_counts(packed_votes(model)))
 
 

@@ -196,8 +196,8 @@ class TorchCounter:
         shape = self._shape(x)
         with self._preparing:
             network = self._network(shape)
-            way = self._votes(shape, network).way if self.noise_on_device else network.way
-        return {**facts, "execution": {"way": way, "obstacles": network.obstacles}}
+            ran = self._votes(shape, network) if self.noise_on_device else network
+        return {**facts, "execution": {"way": ran.way, "obstacles": ran.obstacles}}
 
     def _shape(self, x: Any) -> tuple[int, ...]:
         """The shape in which the network takes an input."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noiseaug.vision.engine.fusion import first_line
 from noiseaug.vision.engine.inference import Network, agrees, full_precision, out_of_memory
 from noiseaug.vision.engine.philox import noisy_inputs
 
@@ -25,6 +26,7 @@ __all__ = ["PackedVotes", "Segment", "packed_input"]
 _SLOT_VALUES = 1 << 24  # of the inputs that are held at a time
 _FEWEST_SLOTS, _MOST_SLOTS = 8, 1024
 _ROUND_BATCHES = 64  # between two transfers
+_DIFFERS = "its result differs from the plain one"
 _WARM_UP = 3  # runs before a graph is captured, as torch asks for
 
 
@@ -64,6 +66,7 @@ class PackedVotes:
 
     Attributes:
         way: what became of these wishes, in words; what cannot be compiled, captured, or comes out wrong runs plainly.
+        obstacles: why each faster way is not taken, by its name; those of the network too.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class PackedVotes:
             self._sigma = torch.tensor(sigma, dtype=torch.float32, device=device)
             self._noise: Callable[..., Tensor] = noisy_inputs
             self._labels: Callable[[Tensor], Tensor] = network.labels
+            self.obstacles = dict(network.obstacles)
             ways = [network.way]
             on_cuda = device.type == "cuda"
             with out_of_memory(network.batch):
@@ -99,9 +103,7 @@ class PackedVotes:
                     ways.append("network compiled")
                 if (on_cuda if compile_noise is None else compile_noise) and self._compile_noise():
                     ways.append("noise compiled")
-                graph = _captured(self._plain_step) if on_cuda else None
-                if graph is not None and not torch.equal(self._once(self._plain_step), self._once(graph.replay)):
-                    graph = None
+                graph = self._capture() if on_cuda else None
             self._step: Callable[[], Any] = self._plain_step if graph is None else graph.replay
             ways += [] if graph is None else ["CUDA graph"]
             self.way = ", ".join(ways)
@@ -215,9 +217,11 @@ class PackedVotes:
             compiled = torch.compile(noisy_inputs, dynamic=False)
             with self._probe():
                 ours, plain = self._inputs(compiled).float(), self._inputs(noisy_inputs).float()
-        except Exception:  # a compiler has many ways to fail, and the plain function is there
+        except Exception as error:  # a compiler has many ways to fail, and the plain function is there
+            self.obstacles["noise compiled"] = first_line(error)
             return False
         if not torch.allclose(ours, plain, rtol=1e-2, atol=1e-4 * self.sigma):
+            self.obstacles["noise compiled"] = _DIFFERS
             return False
         self._noise = compiled
         return True
@@ -231,11 +235,27 @@ class PackedVotes:
             with full_precision(probe.device):
                 expected = self.network.module(probe).float()
             if not agrees(network, probe, expected, sizes=(len(probe),)):
+                self.obstacles["network compiled"] = _DIFFERS
                 return False
-        except Exception:  # as above
+        except Exception as error:  # as above
+            self.obstacles["network compiled"] = first_line(error)
             return False
         self._labels = network.labels
         return True
+
+    def _capture(self) -> torch.cuda.CUDAGraph | None:
+        """A batch as one graph; None where the network does what a graph cannot, or it counts otherwise."""
+        try:
+            graph = _captured(self._plain_step)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self.obstacles["CUDA graph"] = first_line(error)
+            return None
+        if not torch.equal(self._once(self._plain_step), self._once(graph.replay)):
+            self.obstacles["CUDA graph"] = _DIFFERS
+            return None
+        return graph
 
 
 def _current(device: torch.device) -> AbstractContextManager[Any]:
@@ -243,8 +263,8 @@ def _current(device: torch.device) -> AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def _captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
-    """A step on the current CUDA device as a graph; None where the network does what a graph cannot."""
+def _captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """A step on the current CUDA device as a graph; a RuntimeError where the network does what a graph cannot."""
     current = torch.cuda.current_stream()
     try:
         side = torch.cuda.Stream()
@@ -269,5 +289,5 @@ def _captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
     except RuntimeError:
         torch.cuda.set_stream(current)  # a failed capture leaves its own
         torch.cuda.synchronize()
-        return None
+        raise
     return graph
