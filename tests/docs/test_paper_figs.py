@@ -23,7 +23,7 @@ from tests.helpers.running import ROOT, call_root, content, python
 
 
 def test_every_module_is_registered_and_says_what_it_is():
-    helpers = {"__init__", "__main__", "look", "objective_curves", "risks", "tables", "writing"}
+    helpers = {"__init__", "__main__", "look", "objective_curves", "risks", "savings", "tables", "writing"}
     assert {path.stem for path in (ROOT / "paper_figs").glob("*.py")} - helpers == set(FIGURES)
     assert len(set(FIGURES)) == len(FIGURES)
     papers = re.compile(r"^(ours$|(Pal & Sulam 2023|Feng et al\. 2020|Cohen et al\. 2019|Salman et al\. 2019), )")

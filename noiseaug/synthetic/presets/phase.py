@@ -21,8 +21,8 @@ _NAME, _TITLE = "phase", "concentric Gaussians: benefit of training noise over (
 
 
 def build(fast: bool) -> Study:
-    """The study; 31 levels each way, 7 in the small version."""
-    grid = levels(0, 0.6, 7 if fast else 31)
+    """The study; 31 levels each way, 13 in the small version."""
+    grid = levels(0, 0.6, 13 if fast else 31)
     return Study(
         _NAME,
         _TITLE,
