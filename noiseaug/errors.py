@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InvalidInputError", "NoClosedFormError", "NoiseaugError", "UndecidedError"]
+__all__ = ["InvalidInputError", "NoClosedFormError", "NoiseaugError", "UndecidedError", "first_line"]
 
 
 class NoiseaugError(Exception):
@@ -19,3 +19,8 @@ class NoClosedFormError(NoiseaugError, NotImplementedError):
 
 class UndecidedError(NoiseaugError, ArithmeticError):
     """A result that double precision cannot tell, such as a boundary that lies absurdly far out."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -1,8 +1,8 @@
 """Pal & Sulam 2023: risk of the smoothed classifier over α for each β on CIFAR-10.
 
 Ours: docs/results/cifar10_grid.csv, made by ``noiseaug grid --data cifar10`` (the command stands in
-docs/results/README.md); as long as that table is not committed the released risks are drawn alone. ``--fast`` draws the
-same, as training takes longer than a minute.
+docs/results/cifar10_grid.md); without that table the released risks are drawn alone. ``--fast`` draws the same, as
+training takes longer than a minute.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pal & Sulam 2023: risk of the smoothed classifier over α for each β on MNIST, theirs and ours in the same axes.
 
-Ours: docs/results/mnist_grid.csv, made by ``noiseaug grid`` (the command and its time stand in docs/results/README.md);
+Ours: docs/results/mnist_grid.csv, made by ``noiseaug grid`` (command and time in docs/results/mnist_grid.md).
 ``--fast`` draws the same table, as training takes longer than a minute.
 """
 

@@ -1,7 +1,7 @@
 """Ours: the best training noise α*(β, r), in closed form and measured.
 
 Left and middle are exact (docs/math.md 2.2 and 2.3). The right panel reads docs/results/mnist_grid_optimum.csv, which
-``noiseaug grid`` makes (the command stands in docs/results/README.md), and, at r = 0, the best α of each β among the
+``noiseaug grid`` makes (command in docs/results/mnist_grid.md), and, at r = 0, the best α of each β among the
 risks that Pal & Sulam released. ``--fast`` computes fewer levels of the closed forms.
 """
 

@@ -41,7 +41,7 @@ def our_notes(table: pd.DataFrame, what: str = "") -> list[str]:
     if ours.empty:
         return []
     size = f"{int(ours['images'].max()):,} test images, {int(ours['votes'].max())} votes"
-    return [f"ours: {what}{size}, another training (docs/results/README.md); band: 95% over images"]
+    return [f"ours: {what}{size}, another training (docs/results); band: 95% over images"]
 
 
 def draw_risks(table: pd.DataFrame, title: str, notes: Sequence[str]) -> Figure:

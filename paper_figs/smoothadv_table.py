@@ -1,7 +1,7 @@
 """Salman et al. 2019: the table of certified accuracy on CIFAR-10 with pre-training and semi-supervision.
 
 Published rows only (paper_figs/data/salman_2019_cifar10.csv); ours are of a small network and of Gaussian training, and
-stand in docs/results/README.md. ``--fast`` draws the same.
+stand in docs/results. ``--fast`` draws the same.
 """
 
 from __future__ import annotations

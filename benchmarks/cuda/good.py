@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.cuda.stages import Context, Table, first_line
+from benchmarks.cuda.stages import Context, Table, kind_and_line
 from noiseaug.data import LabelledSet, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import write_atomically
@@ -145,7 +145,7 @@ def one_network(
         except Exception as error:  # a compiler has many ways to fail
             if not compiled or (run.trainer is not None and run.trainer.epoch):
                 raise
-            print(f"{name}: not compiled ({first_line(error)})", flush=True)
+            print(f"{name}: not compiled ({kind_and_line(error)})", flush=True)
 
 
 class _Run:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks._networks import COLOUR, SHAPES, SIGMA
 from benchmarks.cuda import right_training
-from benchmarks.cuda.stages import Context, first_line
+from benchmarks.cuda.stages import Context, kind_and_line
 from noiseaug.certificates import CertificationSetting, Cohen, VoteBudget
 from noiseaug.certification import Certifier
 from noiseaug.vision.device import as_device
@@ -60,7 +60,7 @@ def run(context: Context) -> str:
             try:
                 passed, difference, note = check()
             except Exception as error:  # of any kind that a device thinks of
-                passed, difference, note = False, None, first_line(error)
+                passed, difference, note = False, None, kind_and_line(error)
             told = "" if passed is None else {True: "yes", False: "NO"}[bool(passed)]
             seconds = round(time.perf_counter() - begun, 2)
             table.add(check=name, passed=told, largest_difference=difference, seconds=seconds, note=note)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from noiseaug.errors import first_line
 from noiseaug.runs import write_atomically
 
 LIMITS = {"right": 75.0, "fast": 150.0, "good": 300.0, "certified": 150.0, "question": 90.0}
@@ -112,13 +113,12 @@ def caught(table: Table, **row: Any) -> Iterator[None]:
         yield
     except Exception as error:  # whatever a device thinks of
         traceback.print_exc()
-        table.add(**row, note=f"failed: {first_line(error)}")
+        table.add(**row, note=f"failed: {kind_and_line(error)}")
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line with its kind."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}".rstrip(": ")
+def kind_and_line(error: BaseException) -> str:
+    """The kind of an error and the first line of its message."""
+    return f"{type(error).__name__}: {first_line(error)[:300]}"
 
 
 def run_stage(name: str, context: Context, stages: dict[str, Callable[[Context], str]]) -> int:
@@ -127,7 +127,7 @@ def run_stage(name: str, context: Context, stages: dict[str, Callable[[Context],
         missing = stages[name](context)
     except Exception as error:
         traceback.print_exc()
-        write_atomically(_note(context.work, name), first_line(error))
+        write_atomically(_note(context.work, name), kind_and_line(error))
         return 1
     if missing:
         write_atomically(_note(context.work, name), missing)

@@ -153,7 +153,7 @@ def grid(
     from noiseaug.vision.training.allocator import keep_pages
 
     loss = make_objective(objective, 0.0, **parameters(set_))  # the grid replaces its noise level
-    shape = load_images(data, "train", root=root).shape
+    shape = load_images(data, "test", root=root).shape  # the smaller split
     spec = GridSpec(
         data,
         train_sigma=levels("--train-sigma", train_sigma),

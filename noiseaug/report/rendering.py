@@ -1,4 +1,8 @@
-"""Printing the tables of a report: text, CSV, Markdown, LaTeX; every number rounded towards the weaker claim."""
+"""Printing the tables of a report: text, CSV, Markdown, LaTeX; every number rounded towards the weaker claim.
+
+Table printers round to the nearest: a certified accuracy of 0.6299 would come out as 63.0%. So the numbers become text
+here, column by column, and with that what is left of Markdown and LaTeX is a line each.
+"""
 
 from __future__ import annotations
 

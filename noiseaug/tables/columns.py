@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.estimates import Estimate
 from noiseaug.tables.quantities import Measure
 
@@ -84,4 +84,4 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=DTYPES)
     except ValueError as error:  # pandas' own errors, and of bytes that are no text, are ValueErrors
-        raise InvalidInputError(f"{path} is not readable as a table: {str(error).splitlines()[0]}") from None
+        raise InvalidInputError(f"{path} is not readable as a table: {first_line(error)}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -22,6 +23,7 @@ from noiseaug.vision.grid import votes as grid_votes
 from noiseaug.vision.grid.pictures import draw, read_reference
 from noiseaug.vision.models import load_checkpoint, weights_digest
 from noiseaug.vision.training import run_job
+from noiseaug.votes import round_votes, take_together
 from tests.helpers.grids import made, recipe, small, wrong_at
 from tests.helpers.running import content
 
@@ -167,6 +169,14 @@ def test_votes_end_as_soon_as_they_are_told_to(whole, tmp_path):
     frame = grid.votes(cell)
     _, expected = read_log(whole[0] / "votes/a0.3-s0-b0.4-test.jsonl")
     pd.testing.assert_frame_equal(frame.drop(columns="seconds"), expected.drop(columns="seconds"))
+
+
+def test_a_counter_that_can_be_stopped_still_takes_votes_together():
+    counter = SimpleNamespace(round_votes=7, take_together=lambda requests: ["together", *requests])
+    base = SimpleNamespace(vote_counter=lambda **options: counter)
+    stoppable = grid_votes._stoppable(base, threading.Event()).vote_counter(seed=0)
+    assert round_votes(stoppable) == 7
+    assert take_together(stoppable, [1, 2]) == ["together", 1, 2]
 
 
 def test_shards_equal_the_whole(whole, tmp_path, no_pictures):

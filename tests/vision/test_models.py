@@ -55,9 +55,6 @@ def made(arch, shape, num_classes=5, seed=0, **options):
     return model.eval()
 
 
-# --- laws
-
-
 @pytest.mark.parametrize(("arch", "shape"), EVERY)
 def test_every_architecture_on_every_shape(arch, shape):
     model, x = made(arch, shape), images(shape)
@@ -232,9 +229,6 @@ def test_votes_come_straight_from_a_model():
     flat = counter.stream(x.ravel(), 0, "selection").take(40)
     np.testing.assert_array_equal(counts, flat)
     assert counts.sum() == 40
-
-
-# --- networks of one's own
 
 
 OWN = """

@@ -17,7 +17,9 @@ from torch import nn
 from torch.fx import GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import ShapeProp
 
-__all__ = ["first_line", "fold_batch_norm", "fusing_obstacle", "rewritten"]
+from noiseaug.errors import first_line
+
+__all__ = ["fold_batch_norm", "fusing_obstacle", "rewritten"]
 
 
 def rewritten(module: nn.Module, inputs: dict[str, torch.Size], dtype: torch.dtype, *, fused: bool) -> nn.Module:
@@ -271,8 +273,3 @@ def fusing_obstacle(dtype: torch.dtype) -> str:
             if not off <= _TRIAL_TOLERANCE[dtype]:
                 return f"a fused {type(layer).__name__} is off by {off:.1g} in {dtype}"
     return ""
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from noiseaug.errors import InvalidInputError
-from noiseaug.vision.engine.fusion import first_line, fusing_obstacle, rewritten
+from noiseaug.errors import InvalidInputError, first_line
+from noiseaug.vision.engine.fusion import fusing_obstacle, rewritten
 
 __all__ = ["Network", "agrees", "full_precision", "out_of_memory", "prepare"]
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noiseaug.vision.engine.fusion import first_line
+from noiseaug.errors import first_line
 from noiseaug.vision.engine.inference import Network, agrees, full_precision, out_of_memory
 from noiseaug.vision.engine.philox import noisy_inputs
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseaug import plotting
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.vision.grid.tables import GridVotes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def read_reference(path: Path | str) -> pd.DataFrame:
     except FileNotFoundError:
         raise InvalidInputError(f"no file {path}") from None
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise InvalidInputError(f"{path} is not readable as CSV: {str(error).splitlines()[0]}") from None
+        raise InvalidInputError(f"{path} is not readable as CSV: {first_line(error)}") from None
     missing = [column for column in _REFERENCE_COLUMNS if column not in table]
     if missing:
         raise InvalidInputError(f"{path} lacks {', '.join(missing)}; expected {', '.join(_REFERENCE_COLUMNS)}")

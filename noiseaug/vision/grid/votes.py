@@ -15,7 +15,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.records import Outcome, RunLog
 from noiseaug.runs import check_wanted
 from noiseaug.vision.device import as_device
-from noiseaug.vision.engine import TorchBase, load_network
+from noiseaug.vision.engine import TorchBase, TorchCounter, load_network
 from noiseaug.vision.engine.inference import prepare
 from noiseaug.vision.grid.grid import Grid, GridModel
 from noiseaug.vision.grid.tables import Cell
@@ -122,18 +122,22 @@ def vote_cell(
 
 def _stoppable(base: TorchBase, stop: Event) -> Any:
     """The base with a vote counter that looks at an event before each image."""
+    return SimpleNamespace(vote_counter=lambda **options: _StoppableCounter(base.vote_counter(**options), stop))
 
-    def vote_counter(**options: Any) -> Any:
-        counter = base.vote_counter(**options)
 
-        def stream(x: Any, index: int, purpose: Purpose) -> Stream:
-            if stop.is_set():
-                raise CancelledError
-            return counter.stream(x, index, purpose)
+class _StoppableCounter:
+    """A counter that raises CancelledError in place of a stream once the event is set."""
 
-        return SimpleNamespace(stream=stream, description=counter.description, num_classes=counter.num_classes)
+    def __init__(self, counter: TorchCounter, stop: Event) -> None:
+        self._counter, self._stop = counter, stop
 
-    return SimpleNamespace(vote_counter=vote_counter)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._counter, name)
+
+    def stream(self, x: Any, index: int, purpose: Purpose) -> Stream:
+        if self._stop.is_set():
+            raise CancelledError
+        return self._counter.stream(x, index, purpose)
 
 
 def _classify(grid: Grid, base: TorchBase, description: dict[str, Any], cell: Cell) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import safetensors.torch
 import torch
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import files
 from noiseaug.runs.decoding import convert, decode
 from noiseaug.vision.models import released
@@ -156,9 +156,7 @@ def load_checkpoint(
     try:
         return model.to(device).eval(), metadata
     except (RuntimeError, AssertionError) as error:  # torch's words for a device that is not there
-        raise InvalidInputError(
-            f"device is {device}: {str(error).splitlines()[0].rstrip('.')}; cpu always works"
-        ) from None
+        raise InvalidInputError(f"device is {device}: {first_line(error)}; cpu always works") from None
 
 
 def _fill(model: Classifier, state: dict[str, torch.Tensor], path: Path) -> None:
@@ -257,7 +255,7 @@ def _verified(path: Path, content: bytes) -> tuple[dict[str, torch.Tensor], dict
     try:
         state: dict[str, torch.Tensor] = safetensors.torch.load(content)
     except Exception as error:  # of several kinds, none of them public
-        raise InvalidInputError(f"{path} is truncated or damaged: {str(error).splitlines()[0]}") from None
+        raise InvalidInputError(f"{path} is truncated or damaged: {first_line(error)}") from None
     if _digest(state) != weights:
         raise InvalidInputError(f"{path} is damaged: its weights do not match their checksum")
     return state, metadata

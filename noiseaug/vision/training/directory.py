@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import RunDirectory, naming, read_record, write_atomically
 from noiseaug.runs.directory import State
 from noiseaug.vision.models import FILE_NAME, save_checkpoint
@@ -67,8 +67,9 @@ class TrainingDirectory(RunDirectory):
             if state is not None:
                 trainer.restore(state)
         except (RuntimeError, LookupError, ValueError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InvalidInputError(f"{file} is damaged ({first}); remove {self.path} and train anew") from None
+            raise InvalidInputError(
+                f"{file} is damaged ({first_line(error)}); remove {self.path} and train again"
+            ) from None
 
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
         """The record of the epochs so far."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from noiseaug.errors import InvalidInputError, NoiseaugError
+from noiseaug.errors import InvalidInputError, NoiseaugError, first_line
 from noiseaug.runs import torchrun
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def workers(device: str) -> Iterator[Workers]:
         # by way of the CPUs; what is long waited for, such as rank 0's test, is no hang
         dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=_PATIENCE)
     except RuntimeError as error:
-        raise InvalidInputError(f"the processes of torchrun do not find one another: {_first_line(error)}") from None
+        raise InvalidInputError(f"the processes of torchrun do not find one another: {first_line(error)}") from None
     try:
         own = _own_device(device, place)
         _share_threads(place)
@@ -261,7 +261,3 @@ def _is_of_a_connection(error: RuntimeError) -> bool:
     import torch
 
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error) or "Connection" in str(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
