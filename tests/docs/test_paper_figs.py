@@ -185,6 +185,7 @@ def test_a_figure_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert {path.stem for path in (tmp_path / "out").iterdir()} == {"smoothadv_table"}
 
 
+@pytest.mark.slow
 def test_extras_are_written_beside(tmp_path, table):
     figure = replace(find("melting"), compute=lambda fast: table("melting"))
     paths = writing.write(figure, tmp_path, True)

@@ -26,6 +26,7 @@ def test_the_wheel_is_told_of_every_table():
         assert not (ROOT / place).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="needs hatchling to build a wheel")
 def test_an_installed_package_makes_figures(tmp_path):
     built = python("-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)

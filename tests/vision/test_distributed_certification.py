@@ -41,10 +41,17 @@ def test_two_processes_certify_what_one_certifies(npz, tmp_path):
     before = (tmp_path / "two.jsonl").read_bytes()
     assert call_root(*command, "--out", tmp_path / "two.jsonl", "--resume").status == 0
     assert (tmp_path / "two.jsonl").read_bytes() == before
-    done = together("noiseaug", *command, "--out", tmp_path / "two.jsonl")
+
+
+@pytest.mark.slow
+def test_two_processes_refuse_a_log_that_is_there(npz, tmp_path):
+    command, out = ["certify", "--data", npz, "--train-sigma", 0.25, "--copies", 2, *CERTIFY], tmp_path / "run.jsonl"
+    assert call_root(*command, "--out", out).status == 0
+    before = out.read_bytes()
+    done = together("noiseaug", *command, "--out", out)
     assert done.status != 0
-    assert errors(done) == [f"{tmp_path / 'two.jsonl'} exists; resume the run that it holds, or choose another file"]
-    assert (tmp_path / "two.jsonl").read_bytes() == before
+    assert errors(done) == [f"{out} exists; resume the run that it holds, or choose another file"]
+    assert out.read_bytes() == before
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ def test_a_cluster_makes_the_same_table_from_relative_names(images, whole, tmp_p
     run_grid(spec, out, resume=True)
 
 
+@pytest.mark.slow
 def test_shards_may_be_spread(images, whole, tmp_path):
     first = run_grid(small(images), tmp_path / "grid", shard="0/2", jobs=2)
     assert set(first["seed"]) == {0}
