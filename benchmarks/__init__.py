@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["BENCHMARKS", "Row", "benchmark", "load", "timed"]
+__all__ = ["BENCHMARKS", "Row", "benchmark", "load", "processor", "timed"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Row:
     """One line of the table.
 
     Attributes:
-        label: what was computed.
-        seconds: median time of noiseaug, or what else ``unit`` says.
+        label: what was computed, or why it was not.
+        seconds: median time of noiseaug, or what else ``unit`` says; None where nothing was measured.
         baseline: the same of the obvious implementation in the same run, or None where there is none.
         target: what the time or the ratio should meet, in words.
         met: whether it does.
@@ -32,7 +33,7 @@ class Row:
     """
 
     label: str
-    seconds: float
+    seconds: float | None
     baseline: float | None = None
     target: str = ""
     met: bool = True
@@ -41,7 +42,17 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """How many times faster than the obvious implementation."""
-        return None if self.baseline is None else self.baseline / self.seconds
+        return None if self.baseline is None or self.seconds is None else self.baseline / self.seconds
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:  # not Linux
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {}

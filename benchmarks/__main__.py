@@ -11,7 +11,7 @@ import traceback
 import numpy as np
 import scipy
 
-from benchmarks import BENCHMARKS, Row, load
+from benchmarks import BENCHMARKS, Row, load, processor
 
 
 def machine() -> str:
@@ -19,7 +19,7 @@ def machine() -> str:
     threads = next((os.environ[k] for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if k in os.environ), "all")
     return (
         f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, "
-        f"{threads} BLAS thread(s), {platform.machine()} {platform.system()}, "
+        f"{threads} BLAS thread(s), {processor()}, {platform.machine()} {platform.system()}, "
         f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     )
 
@@ -29,7 +29,8 @@ def line(name: str, row: Row) -> str:
     baseline = "" if row.baseline is None else f"{row.baseline:.3f}"
     ratio = "" if row.ratio is None else f"{row.ratio:.1f}x"
     verdict = row.target and f"{row.target}: {'met' if row.met else 'MISSED'}"
-    numbers = f"{row.seconds:>10.3f} {baseline:>10} {row.unit:<6} {ratio:>7}"
+    seconds = "" if row.seconds is None else f"{row.seconds:.3f}"
+    numbers = f"{seconds:>10} {baseline:>10} {row.unit:<6} {ratio:>7}"
     return f"{name:<12} {row.label:<52} {numbers}  {verdict}".rstrip()
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks import processor
 from noiseaug.runs import write_atomically
 from noiseaug.votes import NoisyRows
 
@@ -58,7 +59,8 @@ def without_noise() -> Iterator[None]:
 
 def hardware(device: torch.device) -> str:
     """What was measured on, and with what."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    threads = f"{torch.get_num_threads()} threads of {processor()}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else threads
     cuda = f", CUDA {torch.version.cuda}" if device.type == "cuda" else f", {platform.machine()}"
     return f"{name}{cuda}, torch {torch.__version__}, Python {platform.python_version()}"
 

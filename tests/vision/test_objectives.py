@@ -134,7 +134,9 @@ def test_gradients_agree_with_finite_differences(name):
 
 
 @pytest.mark.parametrize("attack", ["pgd", "ddn"])
-@pytest.mark.parametrize(("name", "inner"), [("smoothadv", "gaussian"), ("adreadv", "adre")])
+@pytest.mark.parametrize(
+    ("name", "inner"), [("smoothadv", "gaussian"), ("adreadv", "adre"), ("smoothadv-consistency", "consistency")]
+)
 def test_attacked_objectives_are_the_others_at_the_attacked_point(name, inner, attack):
     """With the same noise in the attack and in the loss."""
     (x, y), model = images(), smooth_model()
@@ -158,6 +160,7 @@ WITHIN = [
     ("adreadv", {"weight": 0.0, "radius": 0.5}, "smoothadv", {"radius": 0.5}),
     ("adreadv", {"radius": 0.0}, "adre", {}),
     ("consistency", {"weight": 0.0, "entropy_weight": 0.0}, "gaussian", {}),
+    ("smoothadv-consistency", {"radius": 0.0}, "consistency", {}),
 ]
 
 

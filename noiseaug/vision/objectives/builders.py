@@ -39,9 +39,12 @@ def macer(name: str, train_sigma: float, copies: int, **penalty: Any) -> Objecti
     return Objective(name, train_sigma, copies, penalty=Macer(**penalty), fit="soft")
 
 
-def consistency(name: str, train_sigma: float, copies: int, **penalty: Any) -> Objective:
-    """Penalises the spread of the predictions over the copies."""
-    return Objective(name, train_sigma, copies, penalty=Consistency(**penalty))
+def consistency(
+    name: str, train_sigma: float, copies: int, weight: float, entropy_weight: float, **attack: Any
+) -> Objective:
+    """Penalises the spread of the predictions over the copies, attacked first where there is an attack."""
+    penalty = Consistency(weight, entropy_weight)
+    return Objective(name, train_sigma, copies, penalty=penalty, **_attacked(**attack) if attack else {})
 
 
 def _attacked(attack: str, radius: float, steps: int, warm_up: int) -> dict[str, Any]:

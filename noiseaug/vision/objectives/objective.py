@@ -21,6 +21,8 @@ macer        −log G_y + λ (α/2) max(0, γ − Φ⁻¹(p_y) + Φ⁻¹(p_2)) w
 consistency  gaussian + λ mean_j KL(G ‖ softmax F(x̃_j)) + η H(G)                Jeong & Shin 2020
 ===========  =================================================================  =====================================
 
+and ``smoothadv-consistency`` is consistency with x' attacked (Jeong & Shin 2020).
+
 Weights are by default those of the authors' code where there is any (Stability: of Jeong & Shin's; ADRE: of an
 independent one).
 """

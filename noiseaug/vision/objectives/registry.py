@@ -28,6 +28,10 @@ _ATTACK = {
     "steps": Parameter(2, "steps of the attack (T)"),
     "warm_up": Parameter(10, "epochs over which the radius grows from 0"),
 }
+_CONSISTENCY = _copies(2) | {
+    "weight": Parameter(10.0, "weight of the divergence from the mean prediction (λ); 5 for large noise"),
+    "entropy_weight": Parameter(0.5, "weight of the entropy of the mean prediction (η)"),
+}
 _ADRE = _copies(8) | {"weight": Parameter(0.1, "weight of the runner-up's log-probability (λ)")}
 
 OBJECTIVES: Registry[Callable[..., Objective]] = Registry(
@@ -60,11 +64,10 @@ OBJECTIVES: Registry[Callable[..., Objective]] = Registry(
         "consistency": Entry(
             f"{_CODE}:consistency",
             "gaussian and the spread of the predictions over the copies (Jeong & Shin 2020)",
-            _copies(2)
-            | {
-                "weight": Parameter(10.0, "weight of the divergence from the mean prediction (λ); 5 for large noise"),
-                "entropy_weight": Parameter(0.5, "weight of the entropy of the mean prediction (η)"),
-            },
+            _CONSISTENCY,
+        ),
+        "smoothadv-consistency": Entry(
+            f"{_CODE}:consistency", "consistency on attacked images (Jeong & Shin 2020)", _CONSISTENCY | _ATTACK
         ),
     },
 )
