@@ -12,6 +12,7 @@ from noiseaug.certification.certifying import Inputs, certify_into
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import Outcome, outcomes_frame, refuse_table, write_tsv
 from noiseaug.records.shards import gather, redistribute, refuse_existing, shard_file, shard_files
+from noiseaug.runs import refuse_clashes
 from noiseaug.runs.torchrun import Alone, Team
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def check_run(out: Path, *, shard: str | None, resume: bool, tsv: Path | None, t
     """
     if team.count > 1 and shard is not None:
         raise InvalidInputError("torchrun shares out the inputs itself; leave out --shard")
+    outputs = {"out": [out]} if tsv is None else {"out": [out], "tsv": [tsv]}
+    team.lead(lambda: refuse_clashes(outputs, {}))
     team.lead(lambda: refuse_table(tsv))
     if not resume:
         team.lead(lambda: refuse_existing(out, team.count))

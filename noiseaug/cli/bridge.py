@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug.cli.files import check_files
 from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma
 from noiseaug.cli.printing import print_table
 from noiseaug.errors import InvalidInputError
@@ -31,6 +32,11 @@ _SHOWN = [
     "worst_train_sigma",
 ]
 _SHOWN += ["predicted_train_sigma", "measured_train_sigma", "regret"]
+_WRITTEN = [
+    *(f"{name}.csv" for name in ("predicted", "compared", "gap", "best", "runs")),
+    *(f"{name}.png" for name in ("quadratic", "kernel", "overlay", "pair", "runs")),
+]
+_OF_INTERFERENCE = ("noise.csv", "pairs.csv", "interference.png")
 
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random choices and of noise.", rich_help_panel=EXECUTION)]
 Points = Annotated[
@@ -157,6 +163,9 @@ def bridge(
     from noiseaug.data import load_data
 
     _refuse_file(out)
+    check_files(
+        {"--out": [out / name for name in _WRITTEN], "--record": record}, {"--data": data, "--grid": grid, "--log": log}
+    )
     if record is not None and (grid is None or model is None):
         raise InvalidInputError("--record needs a measurement; give --grid and --model too")
     measured = None if grid is None else read_grid(grid)
@@ -315,6 +324,7 @@ def advise(
     from noiseaug.runs import write_atomically
 
     refuse_table(out)
+    check_files({"--out": out}, {"--data": data, "--record": record})
     known = track_record(record)
     advice = make_advice(
         load_data(data, root),
@@ -367,6 +377,7 @@ def interference(
 
     _refuse_file(out)
     found = study(load_data(data, root), points=points, inputs=images, sigmas=levels("--sigma", sigmas), seed=seed)
+    check_files({"--out": [out / name for name in _OF_INTERFERENCE]}, {"--data": data})
     reach, distances = noise_table(found), pair_distances(found)
     size = f"{len(found.labels)} inputs among {found.points} training inputs, d = {found.dim}"
     print(size)
@@ -383,5 +394,5 @@ def interference(
         draw_interference(found, distances, f"{data}: distances between classes", [size, note]),
         out / "interference.png",
     )
-    for name in ("noise.csv", "pairs.csv", "interference.png"):
+    for name in _OF_INTERFERENCE:
         print(f"written: {out / name}")

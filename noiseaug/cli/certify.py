@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug.cli.files import check_files
 from noiseaug.certificates import CERTIFICATES
 from noiseaug.cli.options import (
     DATA,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _RADII = "0.25,0.5,0.75,1.0"
+_PICTURES = ("certified_accuracy.png", "p_lower.png")
 
 Classifier = Annotated[
     str,
@@ -208,6 +210,7 @@ def certify(
     from noiseaug.subjects import load_subject
     from noiseaug.vision.training import workers
 
+    check_files({"--out": out, "--tsv": tsv}, {"--data": data, "--classifier": classifier})
     with workers(device) as team:
         rule = _certificate(certificate, radius, set_)
         # what needs no training is looked at before it
@@ -290,6 +293,7 @@ def predict(
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import load_subject
 
+    check_files({"--out": out}, {"--data": data, "--classifier": classifier})
     refuse_table(out)
     subject = load_subject(
         classifier,
@@ -405,8 +409,9 @@ def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:
     top = max(float(frame["radius"].max()) for _, frame in runs.values())
     radii = np.linspace(0, max(top, 0.1), 101)
     figure, axes = new_figure()
-    plot_certified_accuracy(axes[0][0], {name: certified_accuracy(frame, radii) for name, (_, frame) in runs.items()})
-    written = [_save(finish(figure, "Certified accuracy (band: 95% over images)"), folder / "certified_accuracy.png")]
+    curves = {f"{name} ({len(frame)} images)": certified_accuracy(frame, radii) for name, (_, frame) in runs.items()}
+    plot_certified_accuracy(axes[0][0], curves)
+    written = [_save(finish(figure, "Certified accuracy (band: 95% over images)"), folder / _PICTURES[0])]
     bounds = {}
     for name, (description, frame) in runs.items():
         if "counts" in frame and description.get("failure_prob"):
@@ -414,7 +419,7 @@ def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:
     if bounds:
         figure, axes = new_figure()
         plot_p_lower(axes[0][0], bounds)
-        written.append(_save(finish(figure, "Lower bound of the top class's probability"), folder / "p_lower.png"))
+        written.append(_save(finish(figure, "Lower bound of the top class's probability"), folder / _PICTURES[1]))
     return written
 
 

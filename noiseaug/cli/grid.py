@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from noiseaug.cli.files import check_files
 from noiseaug.cli.options import (
     DATA,
     EXECUTION,
@@ -144,6 +145,10 @@ def grid(
 ) -> None:
     """Train a model at every α and smooth each at every β: risk, certified accuracy, the best α and its gain."""
     need_torch()
+    check_files(
+        {"--out": [out / name for name in ("run.json", "table.csv", "optimum.csv")]},
+        {"--data": data, "--reference": reference},
+    )
     training = given(recipe)
     from noiseaug.data import load_images
     from noiseaug.vision.grid import GridSpec, run_grid

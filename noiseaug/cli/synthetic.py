@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug.cli.files import check_files
 from noiseaug.cli.options import EXECUTION, OUTPUT, Resume
 from noiseaug.cli.printing import print_files
 from noiseaug.cli.running import run_app
@@ -138,7 +139,9 @@ def run(
         described = preset.build(fast)
         view = preset if preset.shows(settings) else view
     described = _seeded(described.with_settings(settings), seed)
-    summary, files = _run(described, out or _OUT / described.name, view, jobs, resume, dask)
+    path = out or _OUT / described.name
+    check_files({"--out": [path / file for file in ("run.json", "table.csv", "summary.csv")]}, {"run": name})
+    summary, files = _run(described, path, view, jobs, resume, dask)
     _print_summary(summary, described.title)
     print_files(files)
 

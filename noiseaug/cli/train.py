@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug.cli.files import check_files
 from noiseaug.cli.options import (
     DATA,
     EXECUTION,
@@ -134,6 +135,10 @@ def train(
     from noiseaug.vision.training import Job, default_recipe, run_job, workers
     from noiseaug.vision.training.allocator import keep_pages
 
+    check_files(
+        {"--out": [out / name for name in ("run.json", "model.safetensors", "metrics.csv", "state.pt")]},
+        {"--data": data, "--unlabelled": unlabelled, "--init-from": init_from, "--teacher": teacher},
+    )
     with workers(device) as team:
         if train_sigma is None:
             if objective != "clean":
@@ -251,6 +256,7 @@ def attack(
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import attack_model
 
+    check_files({"--out": out}, {"attack": model, "--data": data, "--log": log})
     refuse_table(out)
     warn_of_precision(precision, device)
     frame, summary = attack_model(

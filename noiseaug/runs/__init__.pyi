@@ -1,5 +1,5 @@
 from .directory import Difference, Record, RunDirectory, difference, read_record, shown
-from .files import naming, save_figure, write_atomically
+from .files import naming, refuse_clashes, save_figure, write_atomically
 from .workers import check_jobs, check_wanted, run_all
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "difference",
     "naming",
     "read_record",
+    "refuse_clashes",
     "run_all",
     "save_figure",
     "shown",

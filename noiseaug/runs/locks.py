@@ -7,6 +7,7 @@ leaves nothing behind, ends with its process however that dies, and may be share
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,10 +23,17 @@ __all__ = ["lock_file", "locked_directory", "open_locked"]
 
 
 def open_locked(path: Path) -> int:
-    """The file, created where it does not exist, locked against other writers until it is closed."""
+    """The file, created where it does not exist, locked against other writers until it is closed.
+
+    Raises:
+        InvalidInputError: where it is a device or a pipe, or another process has locked it.
+    """
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        # a pipe that nobody reads would make us wait
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise InvalidInputError(f"{path} is no regular file; choose another file")
             lock_file(handle, path, shared=False)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), path.stat()):
