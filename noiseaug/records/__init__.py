@@ -1,6 +1,6 @@
 """What certification runs leave behind: outcomes, logs, shards of logs, and the field's TSV files.
 
-Imports ``runs`` and ``tables``; a log can be read without the classifier or the certificate that made it.
+Imports ``runs``, ``tables`` and ``certificates``, from which the claims of a log are computed again when it is read.
 """
 
 import lazy_loader

@@ -14,6 +14,7 @@ import msgspec
 
 import noiseaug
 from noiseaug.errors import InvalidInputError
+from noiseaug.records.checking import claim_check
 from noiseaug.records.outcome import Outcome
 from noiseaug.runs import difference, shown, write_atomically
 from noiseaug.runs.decoding import convert, decode
@@ -94,7 +95,8 @@ def parse(path: Path, content: bytes) -> Content:
     """Reads a log; a last line without its end counts as cut off, even where it could be read.
 
     Raises:
-        InvalidInputError: for any other damage, and for files that are no log; with the number of the line.
+        InvalidInputError: for any other damage, for outcomes that do not follow from their votes, and for files that
+            are no log; with the number of the line.
     """
     lines, size = whole_lines(content)
     if not (content.startswith(START) or (not lines and START.startswith(content))):
@@ -103,6 +105,7 @@ def parse(path: Path, content: bytes) -> Content:
     outcomes: dict[int, Outcome] = {}
     for number, line in enumerate(lines[1:], start=2):
         if line.startswith(START):
+    fault = claim_check(header.description, f"{path}, line 1") if header else None
             raise InvalidInputError(f"{path}, line {number}: a second log begins; merge logs, do not join them")
         outcome = Outcome.from_line(line, f"{path}, line {number}")
         if outcome.index in outcomes:
@@ -110,6 +113,10 @@ def parse(path: Path, content: bytes) -> Content:
         outcomes[outcome.index] = outcome
     return Content(header, outcomes, size, len(lines), size < len(content))
 
+        if fault is not None and (found := fault(outcome)) is not None:
+            raise InvalidInputError(
+                f"{path}, line {number}: input {outcome.index}: {found}; remove the line and resume the run"
+            )
 
 def _parse_header(path: Path, line: bytes) -> Header:
     where = f"{path}, line 1"

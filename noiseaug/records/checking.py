@@ -1,0 +1,97 @@
+"""Whether the predictions and radii of a log follow from its votes; they are computed again when it is read."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from noiseaug.certificates import CERTIFICATES
+from noiseaug.errors import InvalidInputError
+from noiseaug.records.outcome import ABSTAIN, Outcome
+
+if TYPE_CHECKING:
+    from noiseaug.certificates import Certificate, CertificationSetting
+
+__all__ = ["claim_check"]
+
+_NEEDED = ("smooth_sigma", "n", "failure_prob", "noise_error", "num_classes")
+_TOLERANCE = 1e-9  # relative, and in units of β: what special functions of other versions may differ by
+
+
+def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome], str | None]:
+    """What tells the fault of an outcome, or None where its claim follows from its votes.
+
+    A description that does not say how the run was certified, or names a rule that is not in the registry, lets
+    everything through.
+
+    Args:
+        description: of the run, as its log has it.
+        where: the file and the line, for the message.
+
+    Raises:
+        InvalidInputError: for a rule or numbers with which no run is certified.
+    """
+    rule = description.get("certificate")
+    if not isinstance(rule, dict) or rule["name"] not in CERTIFICATES:
+        return lambda outcome: None
+    if any(description.get(key) is None for key in _NEEDED):
+        return lambda outcome: None
+    try:
+        certificate, setting = _rule(rule), _setting(description)
+        certificate.check(setting)
+    except (InvalidInputError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(f"{where}: description: no run is certified so: {error}") from None
+    looks, n0 = certificate.looks(setting), description.get("n0")
+
+    def fault(outcome: Outcome) -> str | None:
+        if len(outcome.selection) != setting.num_classes:
+            return f"counts of {len(outcome.selection)} classes; the run has {setting.num_classes}"
+        if n0 is not None and sum(outcome.selection) != n0:
+            return f"{sum(outcome.selection)} selection votes; the run has {n0}"
+        return _fault(outcome, certificate, setting, looks)
+
+    return fault
+
+
+def _rule(rule: Mapping[str, Any]) -> Certificate:
+    parameters = {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
+    return CERTIFICATES.load(parameters.pop("name"))(**parameters)
+
+
+def _setting(description: Mapping[str, Any]) -> CertificationSetting:
+    from noiseaug.certificates import CertificationSetting, VoteBudget
+
+    # what the noise's law is off by was paid from the failure probability
+    budget = VoteBudget(description["n"], description["failure_prob"] - description["noise_error"])
+    return CertificationSetting(description["smooth_sigma"], budget, description["num_classes"])
+
+
+def _fault(
+    outcome: Outcome, certificate: Certificate, setting: CertificationSetting, looks: tuple[int, ...]
+) -> str | None:
+    import numpy as np
+
+    used = looks[: bisect_right(looks, outcome.n)]
+    if not used or used[-1] != outcome.n:
+        return f"counts end at {outcome.n} votes, where {certificate.name} does not look"
+    if len(used) == 1:
+        counts = outcome.counts[-1:]
+    else:
+        kept = dict(zip(outcome.looks, outcome.counts, strict=True))
+        if missing := [look for look in used if look not in kept]:
+            return f"no counts at {missing[0]} votes, where {certificate.name} looks"
+        counts = tuple(kept[look] for look in used)
+    top = outcome.selection.index(max(outcome.selection))
+    decision = certificate.decide(setting, top, np.array(outcome.selection), np.array(counts))
+    if not decision.done:
+        return f"{certificate.name} does not stop at {outcome.n} votes with these counts"
+    prediction = top if decision.certified else ABSTAIN
+    near = math.isclose(outcome.radius, decision.radius, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE * setting.smooth_sigma)
+    if outcome.prediction != prediction or not near:
+        return (
+            f"prediction {outcome.prediction} with radius {outcome.radius:.6g}, but its votes certify {prediction} "
+            f"with radius {decision.radius:.6g}"
+        )
+    return None
