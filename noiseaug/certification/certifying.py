@@ -17,6 +17,7 @@ from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
 from noiseaug.records.log import read_outcomes
+from noiseaug.records.logfile import plain, refuse_strangers, write_log
 from noiseaug.runs.progress import progress_bar
 from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
 
@@ -65,7 +66,8 @@ def certify(
         indices: indices of the inputs in their data set; 0 … m−1 by default.
         log: file to which each finished input is appended.
         resume: take up the log of an interrupted run.
-        description: what else to record of the run (data set, classifier, shard).
+        description: what else to record of the run: data set, classifier, shard, and as ``inputs`` how many inputs
+            the log is to hold, which lets readers say what is missing.
         progress: show a bar on standard error.
 
     Returns:
@@ -97,12 +99,29 @@ def certify(
 def certify_into(
     log: Path, certifier: Certifier, inputs: Inputs, description: dict[str, Any], resume: bool, progress: bool
 ) -> list[Outcome]:
-    """Certifies what a log lacks of the inputs; all outcomes that it holds then."""
+    """Certifies what a log lacks of the inputs; all outcomes that it holds then.
+
+    Where the description says how many ``inputs`` the run has, these are all of them, and a log with others is refused.
+    """
     with RunLog.open(log, {**description, **certifier.description(inputs.x[0])}, resume=resume) as book:
+        if "inputs" in description:
+            _refuse_others(book, inputs)
         todo = [i for i, index in enumerate(inputs.indices.tolist()) if index not in book.finished]
         for outcome in _outcomes(certifier, inputs.some(todo), progress):
             book.append(outcome)
         return book.outcomes
+
+
+def _refuse_others(book: RunLog, inputs: Inputs) -> None:
+    """Refuses a log with outcomes of other inputs, or with other labels."""
+    labels = dict(zip(inputs.indices.tolist(), inputs.labels.tolist(), strict=True))
+    refuse_strangers(book.path, book.finished, labels)
+    for outcome in book.outcomes:
+        if outcome.label != labels[outcome.index]:
+            raise InvalidInputError(
+                f"{book.path} says that input {outcome.index} has label {outcome.label}; in the data it has "
+                f"{labels[outcome.index]}; choose another file"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,6 +295,8 @@ def recertify_log(
 ) -> pd.DataFrame:
     """:func:`recertify` for a log: the run's levels from its description, the result into a new log.
 
+    The new log appears complete or not at all.
+
     Args:
         log: of the stored run.
         out: the new log; must not exist.
@@ -283,8 +304,11 @@ def recertify_log(
         failure_prob: the new failure probability; the old one by default.
 
     Raises:
-        InvalidInputError: where the log does not say what its votes were.
+        InvalidInputError: where the log does not say what its votes were, or ``out`` exists.
     """
+    out = Path(out)
+    if out.exists():
+        raise InvalidInputError(f"{out} exists; choose another file")
     description, outcomes = read_outcomes(Path(log))
     missing = [
         key for key in ("smooth_sigma", "n", "failure_prob", "num_classes", "noise_error") if key not in description
@@ -297,8 +321,9 @@ def recertify_log(
     granted = paid(level, float(description["noise_error"]))
     budget = VoteBudget(description["n"], granted)
     setting = CertificationSetting(description["smooth_sigma"], budget, description["num_classes"])
-    changed = {**description, "failure_prob": level, "certificate": describe_rule(certificate)}
-    with RunLog.open(Path(out), changed) as book:
-        for outcome in _all_recertified(sorted(outcomes, key=lambda each: each.index), setting, certificate):
-            book.append(outcome)
-        return outcomes_frame(book.outcomes)
+    changed = plain({**description, "failure_prob": level, "certificate": describe_rule(certificate)})
+    ordered = sorted(outcomes, key=lambda each: each.index)
+    made = _all_recertified(ordered, setting, certificate)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_log(out, changed, made)
+    return outcomes_frame(made)

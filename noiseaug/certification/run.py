@@ -96,7 +96,8 @@ def _outcomes(
     indices = inputs.indices.tolist()
 
     def certify_part(log: Path, part: Inputs, name: str | None) -> list[Outcome]:
-        return certify_into(log, certifier, part, {**description, "shard": name}, resume, progress and team.leads)
+        stated = {**description, "shard": name, "inputs": len(part.x)}
+        return certify_into(log, certifier, part, stated, resume, progress and team.leads)
 
     def expected() -> dict[str, Any]:
         return {**description, "shard": None, **certifier.description(inputs.x[0])}

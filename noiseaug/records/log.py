@@ -24,6 +24,7 @@ from noiseaug.records.logfile import (
     read_closed,
     refuse_difference,
     refuse_other_run,
+    shortfall,
     write_log,
 )
 from noiseaug.records.outcome import Outcome, outcomes_frame
@@ -58,7 +59,8 @@ class RunLog:
         Args:
             path: the file; folders above it are created.
             description: what the run is, as plain values that JSON can hold: data set, classifier, smooth_sigma, noise,
-                seed, n, n0, failure_prob, certificate, num_classes; shard is None or ``"i/k"`` with i from 0 to k−1.
+                seed, n, n0, failure_prob, certificate, num_classes; shard is None or ``"i/k"`` with i from 0 to k−1;
+                inputs is the number of inputs that the log will hold when it is finished.
             resume: take up the log of an interrupted run. A last line that was cut off is removed.
 
         Raises:
@@ -138,10 +140,12 @@ class RunLog:
 def read_log(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
     """The run's description and its outcomes so far, as :func:`outcomes_frame`; a live log may be read.
 
-    A last line that is cut off is left out with a warning; the file stays as it is.
+    A last line that is cut off is left out with a warning, and a run that is not finished gets one; the file stays as
+    it is.
 
     Raises:
-        InvalidInputError: where the file is no log, or damaged; with the number of the line.
+        InvalidInputError: where the file is no log, damaged, or claims what does not follow from its votes; with the
+            number of the line.
     """
     description, outcomes = read_outcomes(Path(path))
     return description, outcomes_frame(outcomes)
@@ -154,6 +158,8 @@ def read_outcomes(path: Path) -> tuple[dict[str, Any], list[Outcome]]:
         raise InvalidInputError(f"{path} holds no run: it ends in its first line")
     if found.torn:
         warnings.warn(f"{path}, line {found.lines + 1} is cut off and was left out", stacklevel=3)
+    if short := shortfall(found.header.description, len(found.outcomes)):
+        warnings.warn(f"{path} holds {short}; the run is not finished", stacklevel=3)
     return found.header.description, list(found.outcomes.values())
 
 
@@ -184,11 +190,11 @@ def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = 
     Args:
         paths: logs whose descriptions differ in ``shard`` alone.
         out: the new log; its shard is None.
-        partial: merge although shards are missing.
+        partial: merge although shards are missing, or inputs of a shard.
 
     Raises:
-        InvalidInputError: for logs of different runs or versions, an input that two of them hold, a missing shard, a
-            log that is still being written, or where ``out`` exists.
+        InvalidInputError: for logs of different runs or versions, an input that two of them hold, a missing shard, one
+            that is not finished, a log that is still being written, or where ``out`` exists.
     """
     out, sources = Path(out), [Path(path) for path in paths]
     if not sources:
@@ -198,15 +204,22 @@ def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = 
     write_merged(sources, out, partial=partial)
 
 
-def write_merged(sources: list[Path], out: Path, *, partial: bool) -> list[Outcome]:
-    """:func:`merge_logs`, after its first checks; what the new log holds."""
+def write_merged(sources: list[Path], out: Path, *, partial: bool, inputs: int | None = None) -> list[Outcome]:
+    """:func:`merge_logs`, after its first checks; what the new log holds.
+
+    ``inputs``: how many inputs the whole run has; by default as many as its shards have, if all of them are there.
+    """
     found = [(path, *read_closed(path)) for path in sources]
     first, reference, _ = found[0]
     for path, header, _ in found:
         refuse_difference(path, _unsharded(header), _unsharded(reference), first)
     missing = _missing_shards([header.description.get("shard") for _, header, _ in found])
     if missing and not partial:
-        raise InvalidInputError(f"shard {', '.join(missing)} of the run is missing; give all, or ask for a part")
+        raise InvalidInputError(f"shard {', '.join(missing)} of the run is missing; give all, or add --partial")
+    for path, header, outcomes in found:
+        short = shortfall(header.description, len(outcomes))
+        if short and not partial:
+            raise InvalidInputError(f"{path} holds {short}; finish it with certify --resume, or add --partial")
     merged: dict[int, tuple[Path, Outcome]] = {}
     for path, _, outcomes in found:
         for index, outcome in outcomes.items():
@@ -214,13 +227,19 @@ def write_merged(sources: list[Path], out: Path, *, partial: bool) -> list[Outco
                 _refuse_overlap(path, outcome, *merged[index])
             merged[index] = path, outcome
     ordered = [merged[index][1] for index in sorted(merged)]
-    write_log(out, {**reference.description, "shard": None}, ordered)
+    sizes = [size for _, header, _ in found if (size := header.description.get("inputs")) is not None]
+    if inputs is None and not missing and len(sizes) == len(found):
+        inputs = sum(sizes)
+    description = {**reference.description, "shard": None, "inputs": inputs}
+    if inputs is None:
+        del description["inputs"]
+    write_log(out, description, ordered)
     return ordered
 
 
 def _unsharded(header: Header) -> dict[str, Any]:
     """What the shards of a run have in common."""
-    return {**header.description, "shard": None, "noiseaug": header.noiseaug}
+    return {**header.description, "shard": None, "inputs": None, "noiseaug": header.noiseaug}
 
 
 def _missing_shards(shards: list[Any]) -> list[str]:

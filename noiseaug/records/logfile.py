@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +31,8 @@ __all__ = [
     "read_idle",
     "refuse_difference",
     "refuse_other_run",
+    "refuse_strangers",
+    "shortfall",
     "write_log",
 ]
 
@@ -66,6 +68,7 @@ class Description(msgspec.Struct):
     num_classes: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
     certificate: _Named | str | None = None
     shard: str | None = None
+    inputs: Votes | None = None
     precision: str | None = None
 
 
@@ -102,21 +105,24 @@ def parse(path: Path, content: bytes) -> Content:
     if not (content.startswith(START) or (not lines and START.startswith(content))):
         raise InvalidInputError(f"{path} is no log of a certification by noiseaug; choose another file")
     header = _parse_header(path, lines[0]) if lines else None
+    fault = claim_check(header.description, f"{path}, line 1") if header else None
     outcomes: dict[int, Outcome] = {}
     for number, line in enumerate(lines[1:], start=2):
         if line.startswith(START):
-    fault = claim_check(header.description, f"{path}, line 1") if header else None
             raise InvalidInputError(f"{path}, line {number}: a second log begins; merge logs, do not join them")
         outcome = Outcome.from_line(line, f"{path}, line {number}")
         if outcome.index in outcomes:
             raise InvalidInputError(f"{path}, line {number}: input {outcome.index} stands in an earlier line already")
-        outcomes[outcome.index] = outcome
-    return Content(header, outcomes, size, len(lines), size < len(content))
-
         if fault is not None and (found := fault(outcome)) is not None:
             raise InvalidInputError(
                 f"{path}, line {number}: input {outcome.index}: {found}; remove the line and resume the run"
             )
+        outcomes[outcome.index] = outcome
+    whole = header.description.get("inputs") if header else None
+    if whole is not None and len(outcomes) > whole:
+        raise InvalidInputError(f"{path} holds {len(outcomes)} outcomes; its run has {whole} inputs")
+    return Content(header, outcomes, size, len(lines), size < len(content))
+
 
 def _parse_header(path: Path, line: bytes) -> Header:
     where = f"{path}, line 1"
@@ -146,7 +152,10 @@ def plain(description: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_difference(path: Path, stored: dict[str, Any], wanted: dict[str, Any], other: Path | None = None) -> None:
     """Refuses a log whose description is not the wanted one (that of ``other``, where given)."""
-    found = difference(_decisive(stored), _decisive(wanted))
+    stored, wanted = _decisive(stored), _decisive(wanted)
+    if stored.get("inputs") is None or wanted.get("inputs") is None:  # logs of earlier versions do not say it
+        stored, wanted = ({key: value for key, value in each.items() if key != "inputs"} for each in (stored, wanted))
+    found = difference(stored, wanted)
     if found is not None:
         key, old, new = found[0], *map(shown, found[1:])
         end = f"not {new}; choose another file" if other is None else f"{other} has {new}; merge shards of one run only"
@@ -159,6 +168,30 @@ def refuse_other_run(path: Path, header: Header, description: dict[str, Any]) ->
     if header.noiseaug != noiseaug.__version__:
         raise InvalidInputError(
             f"{path} was begun by noiseaug {header.noiseaug}, this is {noiseaug.__version__}; choose another file"
+        )
+
+
+def shortfall(description: Mapping[str, Any], held: int) -> str | None:
+    """``"8 of 9 inputs"``, where a log holds fewer inputs than its run has and says so; else None."""
+    whole = description.get("inputs")
+    return f"{held} of {whole} inputs" if whole is not None and held < whole else None
+
+
+def refuse_strangers(path: Path, held: Iterable[int], inputs: Iterable[int]) -> None:
+    """Refuses a log with outcomes of inputs that its run does not have.
+
+    Args:
+        path: the log.
+        held: indices of its outcomes.
+        inputs: indices of the inputs of the run.
+
+    Raises:
+        InvalidInputError: with one of them.
+    """
+    strangers = sorted(set(held) - set(inputs))
+    if strangers:
+        raise InvalidInputError(
+            f"{path} holds input {strangers[0]}, which is none of the inputs of this run; choose another file"
         )
 
 

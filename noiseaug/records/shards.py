@@ -14,7 +14,7 @@ from typing import Any
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.log import write_merged
-from noiseaug.records.logfile import parse, plain, read_closed, read_idle, refuse_other_run, write_log
+from noiseaug.records.logfile import parse, plain, read_closed, read_idle, refuse_other_run, refuse_strangers, write_log
 from noiseaug.records.outcome import Outcome
 
 __all__ = ["gather", "redistribute", "refuse_existing", "shard_file", "shard_files"]
@@ -84,12 +84,15 @@ def redistribute(out: Path, indices: Sequence[int], count: int, expected: Callab
             continue
         shard = None if path == out else found.header.description.get("shard")
         refuse_other_run(path, found.header, plain({**expected(), "shard": shard}))
+        refuse_strangers(path, found.outcomes, indices)
         outcomes |= found.outcomes
     for number, target in enumerate(targets):
-        mine = sorted(outcomes.keys() & set(indices[number::count]))
+        share = indices[number::count]
+        mine = sorted(outcomes.keys() & set(share))
         if mine:
             shard = None if count == 1 else f"{number}/{count}"
-            write_log(target, plain({**expected(), "shard": shard}), [outcomes[index] for index in mine])
+            description = plain({**expected(), "shard": shard, "inputs": len(share)})
+            write_log(target, description, [outcomes[index] for index in mine])
     for path in set(sources) - set(targets):
         path.unlink()
     return False
@@ -119,7 +122,7 @@ def gather(out: Path, indices: Sequence[int], count: int) -> list[Outcome]:
     if out.exists():
         raise InvalidInputError(f"{out} exists; choose another file")
     # a process without an input has no log
-    outcomes = write_merged(parts, out, partial=True)
+    outcomes = write_merged(parts, out, partial=True, inputs=len(indices))
     for path in shard_files(out):
         path.unlink()
     return outcomes

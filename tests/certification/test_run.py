@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
-from noiseaug.certification import Certifier, certify, certify_run
+from noiseaug.certificates import Cohen
+from noiseaug.certification import Certifier, certify, certify_run, recertify_log
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log, read_tsv
 from noiseaug.records.shards import shard_file
@@ -71,3 +74,32 @@ def test_shards_of_another_run_are_left_alone(tmp_path, changes, complaint):
     with pytest.raises(InvalidInputError, match=complaint):
         run(out, description={"data": "balls"}, resume=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_log_is_certified_anew_whole_or_not_at_all(tmp_path, monkeypatch):
+    log, out = tmp_path / "run.log", tmp_path / "again.log"
+    run(log)
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            recertify_log(log, out, Cohen(), 0.05)
+    assert list(tmp_path.iterdir()) == [log]
+    frame = recertify_log(log, out, Cohen(), 0.05)
+    assert (frame["radius"] >= read_log(log)[1]["radius"]).all()
+    description, read = read_log(out)
+    assert read.equals(frame)
+    assert (description["failure_prob"], description["inputs"]) == (0.05, 7)
+    with pytest.raises(InvalidInputError, match="exists; choose another file"):
+        recertify_log(log, out, Cohen(), 0.01)
+
+
+def test_the_log_and_the_tsv_are_two_files(tmp_path):
+    (tmp_path / "link.tsv").symlink_to("run.log")
+    for tsv in (tmp_path / "run.log", tmp_path / "link.tsv"):
+        with pytest.raises(InvalidInputError, match="tsv and out would both write"):
+            run(tmp_path / "run.log", tsv=tsv)
+    assert [path.name for path in tmp_path.iterdir()] == ["link.tsv"]

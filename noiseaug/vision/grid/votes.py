@@ -98,6 +98,7 @@ def vote_cell(
         "data_digest": data.digest,
         "split": cell.split,
         "train_sigma": cell.train_sigma,
+        "inputs": len(indices),
         **provenance,
     }
     if cell.smooth_sigma == 0:
