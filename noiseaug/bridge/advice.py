@@ -29,6 +29,7 @@ from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
 from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_terminal
 from noiseaug.runs import write_atomically
 from noiseaug.tables import read_table
 
@@ -271,8 +272,9 @@ def _record_lines(record: pd.DataFrame) -> list[str]:
     lines = ["track record of levels chosen so (regret: accuracy that they lost on trained models against the best):"]
     for (data, model, predictor), part in record.groupby(["data", "model", "predictor"], sort=False):
         off = (part["predicted_train_sigma"] - part["measured_train_sigma"]).abs()
+        what = for_terminal(f"{data}, {model}, {predictor}")
         lines.append(
-            f"  {data}, {model}, {predictor} rule: {len(part)} cases, |Δα| median {off.median():.3g}, largest "
+            f"  {what} rule: {len(part)} cases, |Δα| median {off.median():.3g}, largest "
             f"{off.max():.3g}; "
             f"regret median {part['regret'].median():.4f}, largest {part['regret'].max():.4f}; "
             f"measured best α = {(part['measured_train_sigma'] / part['smooth_sigma']).median():.2g} β (median)"

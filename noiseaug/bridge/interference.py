@@ -22,6 +22,7 @@ from noiseaug import plotting, validation
 from noiseaug.bridge.samples import some, training_part
 from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,8 +211,8 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
     grid = pairs.pivot(index="first", columns="second", values="half_distance")[order]
     grid = grid.reindex([name for name in order if name in grid.index])
     mesh = left.imshow(grid.to_numpy(), cmap="mako")
-    left.set_xticks(range(len(order)), order, rotation=90 if max(map(len, order)) > 3 else 0)
-    left.set_yticks(range(len(grid)), list(grid.index))
+    left.set_xticks(range(len(order)), map(for_picture, order), rotation=90 if max(map(len, order)) > 3 else 0)
+    left.set_yticks(range(len(grid)), map(for_picture, grid.index))
     left.set_xlabel("class of the nearest point")
     left.set_ylabel("class of the input")
     left.grid(False)

@@ -9,8 +9,9 @@ import typer
 
 from noiseaug.cli.files import check_files
 from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma
-from noiseaug.cli.printing import print_table
+from noiseaug.cli.printing import csv_of, print_table, warnings_in_lines
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_terminal
 from noiseaug.tables import LEVELS
 from noiseaug.tables.levels import levels
 
@@ -178,7 +179,8 @@ def bridge(
     if votes is not None:
         changed["budget"] = replace(where.budget, votes=votes)
     where = replace(where, **changed)
-    curves = log_overlays(log) if log else {}
+    with warnings_in_lines():
+        curves = log_overlays(log) if log else {}
     tables = run_bridge(
         load_data(data, root),
         where,
@@ -215,7 +217,7 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
     for name, curve in curves.items():
         first = curve.iloc[0]
         print(
-            f"\n{name}: a run of {first['votes']} votes predicted from {first['predicted_from']} others: "
+            f"\n{for_terminal(name)}: a run of {first['votes']} votes predicted from {first['predicted_from']} others: "
             f"inside the interval at {int(curve['inside'].sum())} of {len(curve)} radii, largest gap "
             f"{curve['gap'].abs().max():.4f}"
         )
@@ -264,7 +266,7 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
     written = []
     for name, table in named.items():
         if table is not None:
-            write_atomically(out / f"{name}.csv", table.to_csv(index=False))
+            write_atomically(out / f"{name}.csv", csv_of(table))
             written.append(out / f"{name}.csv")
     for name, figure in figures.items():
         save_figure(figure, out / f"{name}.png")
@@ -323,8 +325,8 @@ def advise(
     from noiseaug.records import refuse_table
     from noiseaug.runs import write_atomically
 
-    refuse_table(out)
     check_files({"--out": out}, {"--data": data, "--record": record})
+    refuse_table(out)
     known = track_record(record)
     advice = make_advice(
         load_data(data, root),
@@ -346,7 +348,7 @@ def advise(
             "radius": radius,
             "recommended": advice.train_sigma,
         }
-        write_atomically(out, advice.curve.assign(**facts).to_csv(index=False))
+        write_atomically(out, csv_of(advice.curve.assign(**facts)))
         print(f"written: {out}")
 
 
@@ -376,8 +378,8 @@ def interference(
     from noiseaug.runs import save_figure, write_atomically
 
     _refuse_file(out)
-    found = study(load_data(data, root), points=points, inputs=images, sigmas=levels("--sigma", sigmas), seed=seed)
     check_files({"--out": [out / name for name in _OF_INTERFERENCE]}, {"--data": data})
+    found = study(load_data(data, root), points=points, inputs=images, sigmas=levels("--sigma", sigmas), seed=seed)
     reach, distances = noise_table(found), pair_distances(found)
     size = f"{len(found.labels)} inputs among {found.points} training inputs, d = {found.dim}"
     print(size)

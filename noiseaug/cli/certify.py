@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseaug.cli.files import check_files
 from noiseaug.certificates import CERTIFICATES
+from noiseaug.cli.files import check_files
 from noiseaug.cli.options import (
     DATA,
     EXECUTION,
@@ -30,6 +29,7 @@ from noiseaug.cli.options import (
     settings,
 )
 from noiseaug.cli.parsing import parameters, warn_of_precision
+from noiseaug.cli.printing import warnings_in_lines
 from noiseaug.data import DATASETS
 from noiseaug.errors import InvalidInputError
 from noiseaug.subjects import BASES
@@ -344,23 +344,34 @@ def recertify(
     """Certify again from the votes in a log: another failure probability, rule or radius, no forward pass."""
     from noiseaug.certification import recertify_log
 
-    frame = recertify_log(log, out, _certificate(certificate, radius, set_), failure_prob)
+    check_files({"--out": out}, {"recertify": log})
+    with warnings_in_lines():
+        frame = recertify_log(log, out, _certificate(certificate, radius, set_), failure_prob)
     print(f"{len(frame)} inputs: {out}")
 
 
 def merge(
     logs: Annotated[list[Path], typer.Argument(help="Logs of all shards of one run.")],
     out: Annotated[Path, typer.Option("--out", help="Log of the whole run.", rich_help_panel=OUTPUT)],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Join them although shards or inputs are missing.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Join the logs of the shards of one run."""
     from noiseaug.records import merge_logs
 
-    merge_logs(logs, out)
+    check_files({"--out": out}, {"merge": logs})
+    with warnings_in_lines():
+        merge_logs(logs, out, partial=partial)
     print(f"{len(logs)} shards: {out}")
 
 
 def report(
     logs: Annotated[list[Path], typer.Argument(help="Logs of noiseaug certify, or of Cohen et al. and Salman et al.")],
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="Name of a run; once for each log.", show_default="what tells the paths apart"),
+    ] = None,
     radii: Annotated[str, typer.Option("--radii", help=f"Radii of the table: {level_lists.LEVELS}.")] = _RADII,
     style: Annotated[str, typer.Option("--format", help="Format of the table: text, csv, markdown or latex.")] = "text",
     plots: Annotated[Path | None, typer.Option("--plots", help="Directory for pictures.")] = None,
@@ -373,11 +384,11 @@ def report(
     from noiseaug.report import compare, render, summarise
 
     levels = level_lists.levels("--radii", radii)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        runs = {name: read_any(path) for name, path in zip(_names(logs), logs, strict=True)}
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
+    if plots is not None:
+        check_files({"--plots": [plots / name for name in _PICTURES]}, {"report": logs})
+    names = _names(logs, name)
+    with warnings_in_lines():
+        runs = {each: read_any(path) for each, path in zip(names, logs, strict=True)}
     print(render(summarise(runs, levels), style), end="")
     if compare_at is not None:
         if len(runs) != 2:
@@ -390,13 +401,24 @@ def report(
             print(f"written: {path}")
 
 
-def _names(logs: list[Path]) -> list[str]:
-    """File names, with directories where two are the same."""
-    stems = [path.name for path in logs]
-    names = stems if len(set(stems)) == len(stems) else [str(path) for path in logs]
-    if len(set(names)) < len(names):
+def _names(logs: list[Path], given: list[str] | None) -> list[str]:
+    """The names that were given; else file names, with as many folders as it takes to tell them apart."""
+    if len({path.resolve() for path in logs}) < len(logs):
         raise InvalidInputError("the same log is given twice")
-    return names
+    if given:
+        if len(given) != len(logs) or len(set(given)) < len(given):
+            raise InvalidInputError(
+                f"--name is given {len(given)} times for {len(logs)} logs; give each its own, or none"
+            )
+        return given
+    places = [path.absolute().parts for path in logs]
+    depths = [1] * len(logs)
+    while True:
+        names = [str(Path(*parts[-depth:])) for parts, depth in zip(places, depths, strict=True)]
+        shared = [names.count(name) > 1 for name in names]
+        if not any(shared):
+            return names
+        depths = [depth + same for depth, same in zip(depths, shared, strict=True)]
 
 
 def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from noiseaug.errors import NoiseaugError
+from noiseaug.escaping import for_terminal
 from noiseaug.runs import torchrun
 
 __all__ = ["run_app"]
@@ -60,5 +61,5 @@ def run_app(app: typer.Typer) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + for_terminal(message), file=sys.stderr)
     sys.exit(2)

@@ -12,6 +12,7 @@ from noiseaug.cli.options import EXECUTION, OUTPUT, Resume
 from noiseaug.cli.printing import print_files
 from noiseaug.cli.running import run_app
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,10 @@ app = typer.Typer(
 
 _OUT = Path("noiseaug-results")
 STUDY = "Study"
+_VERDICTS = (
+    "noise: helps, if some α > 0 surely gains over α = 0; no effect, if no α changes the value by more than 0.0005;\n"
+    "hurts, if no α gains and some α surely loses (the best α is then 0); unclear, if the intervals do not tell."
+)
 
 Out = Annotated[
     Path | None,
@@ -203,11 +208,13 @@ def _print_summary(summary: pd.DataFrame, title: str) -> None:
     """The answer as a table that is read in a terminal."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if summary.empty:
         print(f"{title}: no curve holds α = 0 to compare with; the values are in table.csv")
         return
-    table = Table(title=title, header_style="bold", title_justify="left")
+    # as Text, since a title from a file is no markup
+    table = Table(title=Text(for_terminal(title)), header_style="bold", title_justify="left")
     for heading, justify in (
         ("setting", "left"),
         ("quantity", "left"),
@@ -224,7 +231,7 @@ def _print_summary(summary: pd.DataFrame, title: str) -> None:
     for row in summary.to_dict("records"):
         verdict = str(row["noise"])
         table.add_row(
-            str(row["setting"]),
+            Text(for_terminal(str(row["setting"]))),
             str(row["quantity"]).replace("_", " "),
             f"{row['smooth_sigma']:g}",
             "" if row["radius"] != row["radius"] else f"{row['radius']:g}",
@@ -239,6 +246,7 @@ def _print_summary(summary: pd.DataFrame, title: str) -> None:
     if not console.is_terminal:
         console = Console(width=140)
     console.print(table)
+    print(_VERDICTS)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_picture
 from noiseaug.plotting.styling import style
 from noiseaug.tables import QUANTITIES
 
@@ -152,7 +153,7 @@ def reference_points(
     for colour, level in zip(colours(hue, len(levels)), levels, strict=True):
         rows = table[np.isclose(table[hue], level, rtol=0, atol=1e-9)]
         axes.plot(rows[x], rows[y], "o", ms=3.2, mfc="none", mec=colour, mew=0.8, zorder=4)
-    axes.plot([], [], "o", ms=3.2, mfc="none", mec="0.35", mew=0.8, label=name)
+    axes.plot([], [], "o", ms=3.2, mfc="none", mec="0.35", mew=0.8, label=for_picture(name))
 
 
 @style()
@@ -273,9 +274,9 @@ def diagonal(axes: Axes, low: float, high: float) -> None:
 @style()
 def finish(figure: Figure, title: str, notes: Sequence[str] = ()) -> Figure:
     """A title above the panels and, below them, what a reader must know; long lines are broken."""
-    figure.suptitle(_broken(title, figure, 10), fontsize=10)
+    figure.suptitle(_broken(for_picture(title), figure, 10), fontsize=10)
     if notes:
-        figure.supxlabel("\n".join(_broken(note, figure, 7) for note in notes), fontsize=7, color="0.35")
+        figure.supxlabel("\n".join(_broken(for_picture(note), figure, 7) for note in notes), fontsize=7, color="0.35")
     return figure
 
 
@@ -309,11 +310,11 @@ def plot_certified_accuracy(
             raise InvalidInputError(f"{name}: the table has no row at the radii to draw")
         line = line.sort_values("radius")
         marker = "o" if len(line) == 1 else None
-        axes.plot(line["radius"], line["value"], color=colour, lw=1.4, label=name, marker=marker, ms=4)
+        axes.plot(line["radius"], line["value"], color=colour, lw=1.4, label=for_picture(name), marker=marker, ms=4)
         axes.fill_between(line["radius"], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
     for dashes, (name, table) in zip(itertools.cycle(("--", ":", "-.")), (reference or {}).items(), strict=False):
         line = table.sort_values("radius")
-        axes.plot(line["radius"], line["value"], color="0.15", lw=1, label=name, ls=dashes)
+        axes.plot(line["radius"], line["value"], color="0.15", lw=1, label=for_picture(name), ls=dashes)
     axes.set_xlabel(LABELS["radius"])
     axes.set_ylabel(LABELS["certified_accuracy"])
     axes.set_xlim(left=0)
@@ -330,7 +331,7 @@ def plot_p_lower(axes: Axes, runs: Mapping[str, ArrayLike]) -> None:
         runs: the bounds of :func:`~noiseaug.report.p_lower` by name, each of shape (inputs,).
     """
     for colour, (name, bounds) in zip(colours("run", len(runs)), runs.items(), strict=True):
-        axes.ecdf(np.asarray(bounds, dtype=float), color=colour, lw=1.4, label=name)
+        axes.ecdf(np.asarray(bounds, dtype=float), color=colour, lw=1.4, label=for_picture(name))
     axes.axvline(0.5, color="0.35", lw=0.9, ls="--")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)

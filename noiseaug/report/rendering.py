@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from noiseaug import validation
+from noiseaug.escaping import for_csv, for_latex, for_markdown, for_terminal
 from noiseaug.tables import ceil_decimal, ceil_significant, floor_decimal, floor_radius
 
 if TYPE_CHECKING:
@@ -24,23 +25,6 @@ __all__ = ["FORMATS", "render"]
 
 _UNKNOWN = "?"
 _WIDTH = 120  # characters
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "[": "{[}",  # after a line end it would be taken for an option
-    "<": "\\textless{}",
-    ">": "\\textgreater{}",
-    "|": "\\textbar{}",
-    "₀": "$_0$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "σ": r"$\sigma$",
-    "–": "--",
-    "−": "$-$",
-    "\n": " ",
-}
 
 
 @dataclass(frozen=True)
@@ -55,6 +39,7 @@ class _Column:
         share: whether it is a share of the images, which people read in %.
         numeric: whether it is flush right.
         plain_heading: in CSV; by default the name.
+        plain_only: whether people read it in a note below the table instead.
     """
 
     heading: str = ""
@@ -63,10 +48,12 @@ class _Column:
     share: bool = False
     numeric: bool = True
     plain_heading: str = ""
+    plain_only: bool = False
 
 
 _COLUMNS = {
     "run": _Column(numeric=False),
+    "inputs": _Column(plain_only=True),
     "certificate": _Column(numeric=False),
     "smooth_sigma": _Column("β"),
     "n0": _Column("n₀"),
@@ -115,7 +102,13 @@ def _end(name: str) -> tuple[str, str]:
 class _Printed:
     heading: str
     cells: list[str]
+    words: list[bool]  # which cells are words
     numeric: bool
+
+    def lines(self, escaped: Callable[[str], str]) -> list[str]:
+        """Heading and cells for a format; numbers stay as they are."""
+        cells = zip(self.cells, self.words, strict=True)
+        return [escaped(self.heading), *(escaped(cell) if word else cell for cell, word in cells)]
 
 
 def render(table: pd.DataFrame, format: str = "text") -> str:
@@ -144,9 +137,12 @@ def render(table: pd.DataFrame, format: str = "text") -> str:
         if human and (name == "interval_failure_prob" or (end and base in table)):
             continue  # in another column, or below the table
         column, rest = _declared(base)
+        if human and column.plain_only:
+            continue
         heading = (column.heading if human else column.plain_heading).format(rest, **facts)
         cells = [_cell(name, row, human) for row in rows]
-        columns.append(_Printed(heading or name, cells, column.numeric))
+        words = [isinstance(row[name], str) for row in rows]
+        columns.append(_Printed(heading or name, cells, words, column.numeric))
     return draw(columns, _notes(table))
 
 
@@ -206,6 +202,10 @@ def _plain(value: Any) -> str:
 
 def _notes(table: pd.DataFrame) -> list[str]:
     notes = []
+    if {"run", "images", "inputs"} <= set(table.columns):
+        short = table[(table["inputs"] > table["images"]).fillna(False)]
+        for run, images, inputs in zip(short["run"], short["images"], short["inputs"], strict=True):
+            notes.append(f"{run}: {images} of {inputs} inputs; the run is not finished.")
     for name in ("interval_failure_prob", *(["failure_prob"] if "value" in table else [])):
         if name in table:
             level = _level(table, name)
@@ -227,7 +227,7 @@ def _level(table: pd.DataFrame, name: str) -> str:
 
 
 def _as_text(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
-    rows = [[_line(cell) for cell in row] for row in [[column.heading for column in columns], *_rows(columns)]]
+    rows = _rows(columns, for_terminal)
     right = [column.numeric for column in columns]
     if sum(max(map(len, cells)) + 2 for cells in zip(*rows, strict=True)) > _WIDTH:
         # too wide for a terminal: a line for each column instead
@@ -240,28 +240,26 @@ def _as_text(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    return "\n".join([*lines, *([""] if notes else []), *map(for_terminal, notes)]) + "\n"
 
 
 def _as_csv(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([[column.heading for column in columns], *_rows(columns)])
+    csv.writer(stream, lineterminator="\n").writerows(_rows(columns, for_csv))
     return stream.getvalue()
 
 
 def _as_markdown(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
-    rows = [[column.heading for column in columns], *_rows(columns)]
-    lines = ["| " + " | ".join(_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in _rows(columns, for_markdown)]
     lines.insert(1, "|" + "|".join("--:" if column.numeric else ":--" for column in columns) + "|")
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    return "\n".join([*lines, *([""] if notes else []), *map(for_markdown, notes)]) + "\n"
 
 
 def _as_latex(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
-    rows = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\" for row in _rows(columns)]
-    heading = " & ".join("".join(_LATEX.get(c, c) for c in column.heading) for column in columns) + r" \\"
+    heading, *rows = (" & ".join(row) + r" \\" for row in _rows(columns, for_latex))
     places = "".join("r" if column.numeric else "l" for column in columns)
     lines = [
-        *(f"% {note}" for note in notes),
+        *(f"% {for_terminal(note)}" for note in notes),
         rf"\begin{{tabular}}{{{places}}}",
         r"\toprule",
         heading,
@@ -273,12 +271,9 @@ def _as_latex(columns: Sequence[_Printed], notes: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(columns: Sequence[_Printed]) -> list[list[str]]:
-    return [list(row) for row in zip(*(column.cells for column in columns), strict=True)]
-
-
-def _line(cell: str) -> str:
-    return " ".join(cell.split())
+def _rows(columns: Sequence[_Printed], escaped: Callable[[str], str]) -> list[list[str]]:
+    """The headings, then a row a line of the table."""
+    return [list(row) for row in zip(*(column.lines(escaped) for column in columns), strict=True)]
 
 
 FORMATS = {"text": _as_text, "csv": _as_csv, "markdown": _as_markdown, "latex": _as_latex}

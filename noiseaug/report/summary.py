@@ -144,11 +144,11 @@ def summarise(
         failure_prob: that of each interval over images; not the certificates' own.
 
     Returns:
-        A row for each run: run, images, abstained (counts), smooth_sigma, certificate, n, n0 and failure_prob as the
-        run describes them (missing where it does not), votes (mean number used), clean_accuracy (CA(0)) and ``ca_r``
-        for each radius, each followed by its ``_lower`` and ``_upper``, acr, and quantiles ``p_lower_10`` … of the
-        lower bound on p_A over all inputs, missing where there are no counts; interval_failure_prob is that of the
-        intervals.
+        A row for each run: run, images (that are finished), inputs (that the run has, where it says so), abstained,
+        smooth_sigma, certificate, n, n0 and failure_prob as the run describes them (missing where it does not), votes
+        (mean number used), clean_accuracy (CA(0)) and ``ca_r`` for each radius, each followed by its ``_lower`` and
+        ``_upper``, acr, and quantiles ``p_lower_10`` … of the lower bound on p_A over all inputs, missing where there
+        are no counts; interval_failure_prob is that of the intervals.
 
     Raises:
         InvalidInputError: for no runs, empty runs, runs without labels, or bad radii.
@@ -164,7 +164,7 @@ def summarise(
         except InvalidInputError as error:
             raise InvalidInputError(f"{name}: {error}") from None
     table = pd.DataFrame(rows)
-    for column in ("n", "n0"):
+    for column in ("inputs", "n", "n0"):
         table[column] = table[column].astype("Int64")
     return table.assign(interval_failure_prob=float(failure_prob))
 
@@ -176,6 +176,7 @@ def _summary(
     rule = description.get("certificate")
     row: dict[str, Any] = {
         "images": len(frame),
+        "inputs": description.get("inputs"),
         "abstained": int((frame["prediction"] < 0).sum()),
         "smooth_sigma": description.get("smooth_sigma"),
         "certificate": rule.get("name") if isinstance(rule, dict) else rule,

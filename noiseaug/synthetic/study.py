@@ -16,6 +16,7 @@ import numpy as np
 
 from noiseaug import tasks, validation
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import is_plain
 from noiseaug.runs.decoding import convert
 from noiseaug.sweeps import Cell, Grid
 from noiseaug.tables import distinct, steps
@@ -206,6 +207,8 @@ def read_toml(path: Path) -> Study:
     name = path.stem if file.name is None else file.name
     if not name.replace("-", "").replace("_", "").isalnum():
         raise InvalidInputError(f"{path}: name is {name!r}; expected letters, digits, - and _")
+    if file.title is not None and not is_plain(file.title):
+        raise InvalidInputError(f"{path}: title is {file.title!r}; expected one line without control characters")
     try:
         parts = tuple(_part(part, f"part[{number}]") for number, part in enumerate(file.part))
         return Study(name, name if file.title is None else file.title, parts, file.seed)

@@ -243,7 +243,7 @@ def test_formats(published):
     body = latex[latex.index(r"\midrule") :].splitlines()[1]
     assert body.replace(r"\&", "").count("&") + 1 == latex.split("{tabular}{")[1].index("}")
     markdown = render(found, "markdown").splitlines()
-    assert markdown[2].startswith(r"| 100%_a&b\|c {x}\ | 10 | 2 |")
+    assert markdown[2].startswith(r"| 100%&#95;a&amp;b\|c {x}&#92; | 10 | 2 |")
     assert len({line.replace(r"\|", "").count("|") for line in markdown[:4]}) == 1
     rows = list(csv.DictReader(io.StringIO(render(found, "csv"))))
     assert [row["run"] for row in rows] == [name, "[b]"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from noiseaug import plotting
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_picture
 from noiseaug.synthetic.benefit import summary
 from noiseaug.synthetic.presets.preset import Preset
 from noiseaug.synthetic.study import Study
@@ -48,7 +49,7 @@ def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
         known: set[float] = set()
         for panel, ((task, rule, radius), part) in zip(axes.ravel(), groups, strict=False):
             plotting.curves(panel, part, x, hue, symbol=symbol)
-            title = "\n".join(textwrap.wrap(names[str(task)], _TITLE_WIDTH))
+            title = "\n".join(textwrap.wrap(for_picture(names[str(task)]), _TITLE_WIDTH))
             panel.set_title(f"{title}\n{rule}{'' if radius != radius else f', r = {radius:g}'}", fontsize=7)
             if known != set(part[hue]):
                 known = set(part[hue])
