@@ -25,6 +25,7 @@ from noiseaug.cli.options import (
     Resume,
     Root,
     SmoothSigma,
+    TrustArch,
     choice,
     settings,
 )
@@ -49,7 +50,8 @@ Classifier = Annotated[
     choice(
         "--classifier",
         "What votes: a training run's directory; a .safetensors or published .pth.tar checkpoint; module:attribute (a "
-        "function, estimator or torch module); a .joblib file of your own (loading it runs code); or, trained here",
+        "function, estimator or torch module; importing it runs the module's code); a .joblib file (loading it runs "
+        "whatever code is in it: open your own only); or, trained here",
         BASES,
         MODEL,
     ),
@@ -194,6 +196,7 @@ def certify(
     compiled: Compiled = False,
     root: Root = None,
     normalisation: Normalisation = None,
+    trust_arch: TrustArch = None,
     resume: Resume = False,
     tsv: Annotated[
         Path | None,
@@ -228,6 +231,7 @@ def certify(
                 root=root,
                 normalisation=normalisation,
                 compiled=compiled,
+                trusted=trust_arch or (),
             )
         source = subject.data
         if team.leads:
@@ -283,6 +287,7 @@ def predict(
     precision: Precision = "float32",
     root: Root = None,
     normalisation: Normalisation = None,
+    trust_arch: TrustArch = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="CSV file.", show_default="the screen", rich_help_panel=OUTPUT)
     ] = None,
@@ -305,6 +310,7 @@ def predict(
         precision=precision,
         root=root,
         normalisation=normalisation,
+        trusted=trust_arch or (),
     )
     warn_of_precision(precision, device)
     source = subject.data

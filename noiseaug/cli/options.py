@@ -35,6 +35,7 @@ __all__ = [
     "Resume",
     "Root",
     "SmoothSigma",
+    "TrustArch",
     "choice",
     "recipe_options",
     "settings",
@@ -92,6 +93,15 @@ Normalisation = Annotated[
     typer.Option(
         "--normalisation",
         help="Input normalisation (standardised or centred) of a published checkpoint whose file does not record it.",
+        rich_help_panel=MODEL,
+    ),
+]
+TrustArch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-arch",
+        metavar="MODULE:ATTRIBUTE",
+        help="Architecture of your own that a checkpoint may import, which runs its code; repeatable.",
         rich_help_panel=MODEL,
     ),
 ]

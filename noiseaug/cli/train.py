@@ -25,6 +25,7 @@ from noiseaug.cli.options import (
     Resume,
     Root,
     SmoothSigma,
+    TrustArch,
     choice,
     recipe_options,
     settings,
@@ -93,6 +94,7 @@ def train(
             "--teacher", help="Run or checkpoint that labels the images without labels.", rich_help_panel=MODEL
         ),
     ] = None,
+    trust_arch: TrustArch = None,
     train_sigma: Annotated[
         float | None,
         typer.Option(
@@ -151,7 +153,18 @@ def train(
             images = load_images(data, "train", root=root)
             others = None if unlabelled is None else load_images(unlabelled, "train", root=root)
         settled = default_recipe(model or default_arch(images.shape), images.shape, loss, **changes, seed=seed)
-        job = Job(settled, images, validation, labelled, others, teacher, pseudo_weight, init_from, fresh_head)
+        job = Job(
+            settled,
+            images,
+            validation,
+            labelled,
+            others,
+            teacher,
+            pseudo_weight,
+            init_from,
+            fresh_head,
+            tuple(trust_arch or ()),
+        )
         if team.leads:
             _announce(job, team.count)
             warn_of_precision(settled.precision, team.device)
@@ -213,6 +226,7 @@ def attack(
     ] = None,
     root: Root = None,
     normalisation: Normalisation = None,
+    trust_arch: TrustArch = None,
     method: Annotated[str, choice("--attack", "Attack", ATTACKS, "Attack")] = "pgd",
     radius: Annotated[
         list[float] | None,
@@ -278,6 +292,7 @@ def attack(
         precision=precision,
         root=root,
         normalisation=normalisation,
+        trusted=trust_arch or (),
     )
     if out is not None:
         write_atomically(out, frame.to_csv(index=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def attack_model(
     precision: str = "float32",
     root: Path | None = None,
     normalisation: str | None = None,
+    trusted: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Attacks a trained network's smoothed classifier on test images.
 
@@ -64,6 +66,7 @@ def attack_model(
         precision: in which it votes; the attack itself runs in float32.
         root: folder of image sets.
         normalisation: of a published checkpoint whose file does not record it.
+        trusted: architectures of your own, ``module:attribute``, that the checkpoint may import.
 
     Returns:
         A row for each image and radius, and a row for each radius; see :func:`~noiseaug.vision.attacks.attack_frame`
@@ -72,7 +75,15 @@ def attack_model(
     Raises:
         InvalidInputError: for a log of another network, level or data set, and as those functions do.
     """
-    subject = load_subject(str(model), data, device=device, precision=precision, root=root, normalisation=normalisation)
+    subject = load_subject(
+        str(model),
+        data,
+        device=device,
+        precision=precision,
+        root=root,
+        normalisation=normalisation,
+        trusted=trusted,
+    )
     base = subject.base
     if not hasattr(base, "vote_counter"):
         raise InvalidInputError(f"{model} is no network; attack takes the directory of a training run, or a checkpoint")

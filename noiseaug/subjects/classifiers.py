@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ def load_subject(
     root: Path | None = None,
     normalisation: str | None = None,
     compiled: bool = False,
+    trusted: Collection[str] = (),
 ) -> Subject:
     """A classifier by name, with the inputs to certify.
 
@@ -126,6 +128,7 @@ def load_subject(
         root: folder of image sets, where it is not the usual one.
         normalisation: of a published checkpoint whose file does not record it: ``standardised`` or ``centred``.
         compiled: whether a network goes through torch.compile, on a device that is no CPU.
+        trusted: architectures of your own, ``module:attribute``, that a checkpoint may import, which runs their code.
 
     Raises:
         InvalidInputError: for names that are not there, or a network that is not for these data.
@@ -133,7 +136,9 @@ def load_subject(
     if classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS)):
         if train_sigma:
             raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")
-        return _network(classifier, data, device, precision, root, normalisation, compiled)
+        return _network(classifier, data, device, precision, root, normalisation, compiled, trusted)
+    if trusted:
+        raise InvalidInputError(f"{classifier} is no checkpoint of a network; leave out --trust-arch")
     if device != "cpu" or precision != "float32" or normalisation is not None or compiled:
         raise InvalidInputError(
             f"{classifier} is no checkpoint of a network; leave out --device, --precision, --normalisation, --compiled"
@@ -154,11 +159,12 @@ def _network(
     root: Path | None,
     normalisation: str | None,
     compiled: bool,
+    trusted: Collection[str],
 ) -> Subject:
     """A trained network with its test images."""
     from noiseaug.vision.engine import load_network
 
-    base, metadata, provenance = load_network(Path(classifier), device, precision, normalisation, compiled)
+    base, metadata, provenance = load_network(Path(classifier), device, precision, normalisation, compiled, trusted)
     name = data or metadata.get("data")
     if name is None:
         raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")

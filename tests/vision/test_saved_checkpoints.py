@@ -127,18 +127,18 @@ def test_shared_weights_and_networks_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     importlib.invalidate_caches()
     save_checkpoint(tmp_path / "a", model := trained("tiednets:tied"), {})
-    again, _ = load_checkpoint(tmp_path / "a")
+    again, _ = load_checkpoint(tmp_path / "a", trusted=["tiednets:tied"])
     assert same(model, again)
     assert again.network[1].weight is again.network[3].weight
     (tmp_path / "tiednets.py").write_text(source.replace("num_classes))", "num_classes), nn.LayerNorm(num_classes))"))
     monkeypatch.delitem(sys.modules, "tiednets")
     importlib.invalidate_caches()
-    message = complaint(load_checkpoint, "a")
+    message = complaint(load_checkpoint, "a", trusted=["tiednets:tied"])
     assert "a lacks network.5.weight; expected the weights of tiednets:tied for 3 classes of 1×4×4 images" in message
     (tmp_path / "tiednets.py").unlink()
     monkeypatch.delitem(sys.modules, "tiednets")
     importlib.invalidate_caches()
-    assert "a: cannot import tiednets" in complaint(load_checkpoint, "a")
+    assert "a: cannot import tiednets" in complaint(load_checkpoint, "a", trusted=["tiednets:tied"])
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):

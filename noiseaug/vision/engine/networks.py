@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ __all__ = ["load_network"]
 
 
 def load_network(
-    path: Path, device: str, precision: str, normalisation: str | None = None, compiled: bool = False
+    path: Path,
+    device: str,
+    precision: str,
+    normalisation: str | None = None,
+    compiled: bool = False,
+    trusted: Collection[str] = (),
 ) -> tuple[TorchBase, dict[str, Any], dict[str, Any]]:
     """A network from the directory of a training run, or from a checkpoint.
 
@@ -24,6 +30,7 @@ def load_network(
         normalisation: of the inputs of a published checkpoint whose file does not record it: ``standardised`` or
             ``centred``.
         compiled: whether it goes through torch.compile, on a device that is no CPU.
+        trusted: architectures of your own that may be imported, as of :func:`~noiseaug.vision.models.load_checkpoint`.
 
     Returns:
         The network, ready to vote; the metadata of its checkpoint; and its provenance for a log, which identifies the
@@ -34,7 +41,7 @@ def load_network(
     """
     if normalisation not in (None, "standardised", "centred"):
         raise InvalidInputError(f"normalisation is {normalisation!r}; expected standardised or centred")
-    model, metadata = load_checkpoint(path, normalisation=normalisation)  # type: ignore[arg-type]
+    model, metadata = load_checkpoint(path, normalisation=normalisation, trusted=trusted)  # type: ignore[arg-type]
     provenance: dict[str, Any] = {"classifier": model.arch, "weights": weights_digest(model)[:16]}
     provenance |= {key: metadata[key] for key in ("objective", "normalisation") if key in metadata}
     classes = model.num_classes

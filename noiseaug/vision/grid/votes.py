@@ -38,7 +38,7 @@ def vote(grid: Grid, model: GridModel, device: str = "cpu", batch: int | None = 
         device: where the model runs.
         batch: noisy images classified at a time; by default what suits the device.
     """
-    base, _, provenance = load_network(grid.folder(model), device, grid.spec.precision)
+    base, _, provenance = load_network(grid.folder(model), device, grid.spec.precision, trusted=(grid.recipe.arch,))
     on_cpu = as_device(device).type == "cpu"
     if batch is None and on_cpu:
         batch = cpu_batch(grid)

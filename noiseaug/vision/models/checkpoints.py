@@ -2,13 +2,15 @@
 
 A checkpoint is one safetensors file. Its header holds, as JSON, what ``build_model`` needs (arch, shape, num_classes)
 and whatever the training run adds (data set, objective, train_sigma …), with a checksum over that and the weights,
-which the format itself lacks. Nothing in it is executed; only an arch ``module:attribute`` imports that module.
+which the format itself lacks. Nothing in it is executed, and an arch ``module:attribute`` is imported only where the
+caller has named it as trusted: a file must not choose what code runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,7 +118,11 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def load_checkpoint(
-    path: str | Path, *, device: str | torch.device = "cpu", normalisation: Normalisation | None = None
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    normalisation: Normalisation | None = None,
+    trusted: Collection[str] = (),
 ) -> tuple[Classifier, dict[str, Any]]:
     """A saved classifier, in eval mode, and its metadata.
 
@@ -129,6 +135,8 @@ def load_checkpoint(
             deviation of CIFAR-10: Cohen et al., and the later version of Salman et al.'s code) or ``centred`` (the
             mean alone: the first version of the latter). By default it is inferred from the statistics of the first
             batch normalisation, and where they do not decide, refused.
+        trusted: architectures of your own, ``module:attribute``, that may be imported to build the network, which runs
+            their code. A checkpoint of another one is refused.
 
     Returns:
         the classifier, and arch, shape (a tuple), num_classes and what was saved beside them. Of a published one, these
@@ -136,7 +144,7 @@ def load_checkpoint(
 
     Raises:
         InvalidInputError: for a file that is not there, of another kind, truncated or damaged, of an architecture that
-            is not known, whose weights do not fit it or are not finite; or a device that is not there.
+            is neither known nor trusted, whose weights do not fit it or are not finite; or a device that is not there.
         OSError: where the file cannot be read.
     """
     path = checkpoint_file(path)
@@ -147,9 +155,15 @@ def load_checkpoint(
         raise InvalidInputError(f"normalisation is for published .pth.tar checkpoints; {path} holds its own")
     else:
         state, metadata = _verified(path, content)
+    arch = metadata["arch"]
+    if ":" in arch and arch not in trusted:
+        raise InvalidInputError(
+            f"{path} asks for the architecture {arch!r}, and loading that would run its module; if you know it, "
+            f"name it as trusted (--trust-arch {arch})"
+        )
     try:
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are not used, and are nobody's loss
-            model = build_model(metadata["arch"], metadata["shape"], metadata["num_classes"])
+            model = build_model(arch, metadata["shape"], metadata["num_classes"])
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None
     _fill(model, state, path)

@@ -60,6 +60,7 @@ class Job:
         init_from: checkpoint that training starts from; its last layer is replaced where the classes differ, or where
             ``fresh_head`` is set.
         fresh_head: replace the last layer in any case.
+        trusted: architectures of your own, ``module:attribute``, that these checkpoints may ask for; as may the recipe.
 
     Raises:
         InvalidInputError: for counts out of range, unlabelled images and no teacher, or a teacher and nothing for it to
@@ -75,6 +76,7 @@ class Job:
     pseudo_weight: float = 1.0
     init_from: Path | None = None
     fresh_head: bool = False
+    trusted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         held_out = checks.integer("validation", self.validation, at_least=0)
@@ -114,9 +116,9 @@ class Job:
             "validation": self.validation,
             "labelled": self.labelled,
             "unlabelled": None if self.unlabelled is None else [self.unlabelled.name, self.unlabelled.digest],
-            "teacher": _fingerprint(self.teacher),
+            "teacher": self._fingerprint(self.teacher),
             "pseudo_weight": self.pseudo_weight,
-            "init_from": _fingerprint(self.init_from),
+            "init_from": self._fingerprint(self.init_from),
             "fresh_head": self.fresh_head,
         }
 
@@ -126,7 +128,7 @@ class Job:
         torch.manual_seed(key_of("weights", recipe.seed))
         if self.init_from is None:
             return build_model(recipe.arch, self.data.shape, self.data.num_classes)
-        model = load_checkpoint(self.init_from)[0].float()
+        model = self._loaded(self.init_from).float()
         if model.arch != recipe.arch or model.shape != self.data.shape:
             raise InvalidInputError(
                 f"{self.init_from} is a {model.arch} for images of shape {model.shape}; this run trains a "
@@ -148,7 +150,7 @@ class Job:
         own = torch.from_numpy(images[order[:labelled]]), torch.from_numpy(labels[order[:labelled]])
         if self.teacher is None:
             return TrainingSet(own[0].to(device), own[1].to(device), labelled)
-        pseudo = _labels_of(self.teacher, torch.from_numpy(others), self.data, device)
+        pseudo = self._labels_of(self.teacher, torch.from_numpy(others), device)
         return TrainingSet(
             torch.cat([own[0], torch.from_numpy(others)]).to(device),
             torch.cat([own[1].to(device), pseudo]),
@@ -156,13 +158,28 @@ class Job:
             self.pseudo_weight,
         )
 
+    def _loaded(self, path: Path, device: str = "cpu") -> Classifier:
+        return load_checkpoint(path, device=device, trusted=(self.recipe.arch, *self.trusted))[0]
 
-def _fingerprint(path: Path | None) -> dict[str, Any] | None:
-    """A checkpoint by its content, so that the same path with other weights is another run."""
-    if path is None:
-        return None
-    model, _ = load_checkpoint(path)
-    return {"arch": model.arch, "weights": weights_digest(model)[:16]}
+    def _fingerprint(self, path: Path | None) -> dict[str, Any] | None:
+        """A checkpoint by its content, so that the same path with other weights is another run."""
+        if path is None:
+            return None
+        model = self._loaded(path)
+        return {"arch": model.arch, "weights": weights_digest(model)[:16]}
+
+    def _labels_of(self, teacher: Path, images: torch.Tensor, device: torch.device) -> torch.Tensor:
+        """The teacher's most likely class of each clean image."""
+        model, data = self._loaded(teacher, str(device)).float(), self.data
+        if model.shape != data.shape or model.num_classes != data.num_classes:
+            raise InvalidInputError(
+                f"{teacher} has {model.num_classes} classes for images of shape {model.shape}; {data.name} has "
+                f"{data.num_classes} and {data.shape}"
+            )
+        model.eval()
+        with torch.inference_mode():
+            parts = [model(to_floats(some.to(device))).argmax(1) for some in images.split(500)]
+        return torch.cat(parts).clone()
 
 
 def _balanced(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -181,20 +198,6 @@ def _like(images: np.ndarray, model: np.ndarray) -> np.ndarray:
         return images
     floats = to_floats(torch.from_numpy(images)).numpy()
     return floats if model.dtype != np.uint8 else np.rint(floats * 255).astype(np.uint8)
-
-
-def _labels_of(teacher: Path, images: torch.Tensor, data: LabelledSet, device: torch.device) -> torch.Tensor:
-    """The teacher's most likely class of each clean image."""
-    model = load_checkpoint(teacher, device=str(device))[0].float()
-    if model.shape != data.shape or model.num_classes != data.num_classes:
-        raise InvalidInputError(
-            f"{teacher} has {model.num_classes} classes for images of shape {model.shape}; {data.name} has "
-            f"{data.num_classes} and {data.shape}"
-        )
-    model.eval()
-    with torch.inference_mode():
-        parts = [model(to_floats(some.to(device))).argmax(1) for some in images.split(500)]
-    return torch.cat(parts).clone()
 
 
 def run_job(
