@@ -20,17 +20,16 @@ from noiseaug.confidence import VoteBudget
 from noiseaug.data import DataSource, LabelledSet, split_name
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
-from noiseaug.tables import distinct, read_table
+from noiseaug.tables import distinct
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BridgeTables", "Levels", "levels_of_grid", "log_overlays", "read_grid", "run_bridge"]
+__all__ = ["BridgeTables", "Levels", "levels_of_grid", "log_overlays", "run_bridge"]
 
 _MEASURED = "measured"
 _BUDGET = VoteBudget(100)
 _STEPS = 40  # of a curve over the radius
-_NUMBERS = ("train_sigma", "smooth_sigma", "radius", "value", "lower", "upper", "votes", "vote_failure_prob")
 
 
 @dataclass(frozen=True)
@@ -279,21 +278,3 @@ def _subject(description: Mapping[str, Any]) -> str:
     names = ("data", "classifier", "weights", "train_sigma", "copies", "smooth_sigma", "noise", "precision")
     seed = description.get("seed") if same_seed_trains(description) else None
     return repr([seed, *(description.get(name) for name in names)])
-
-
-def read_grid(path: Path) -> pd.DataFrame:
-    """The table of a grid: the file, or the table.csv in its directory.
-
-    Raises:
-        InvalidInputError: for a file that is not there, or holds words where numbers belong.
-    """
-    from pandas.api.types import is_numeric_dtype
-
-    file = path / "table.csv" if path.is_dir() else path
-    if not file.is_file():
-        raise InvalidInputError(f"no file {file}; expected the table.csv of noiseaug grid")
-    table = read_table(file)
-    words = [name for name in _NUMBERS if name in table and not is_numeric_dtype(table[name])]
-    if words:
-        raise InvalidInputError(f"{file} holds something else than numbers in {', '.join(words)}")
-    return table

@@ -160,7 +160,8 @@ def bridge(
     from dataclasses import replace
 
     from noiseaug.bridge.advice import add_to_record, record_rows
-    from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, read_grid, run_bridge
+    from noiseaug.bridge.measured import read_grid
+    from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, run_bridge
     from noiseaug.data import load_data
 
     _refuse_file(out)

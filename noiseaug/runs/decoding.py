@@ -38,10 +38,13 @@ def decode(content: bytes | str, kind: type[Value], where: str, remedy: str = ""
         return msgspec.convert(json.loads(content), kind)
 
 
-def convert(value: Any, kind: type[Value], where: str, remedy: str = "") -> Value:
-    """Converts plain values, such as those of a TOML file; arguments and errors as for :func:`decode`."""
+def convert(value: Any, kind: type[Value], where: str, remedy: str = "", *, from_text: bool = False) -> Value:
+    """Converts plain values, such as those of a TOML file; arguments and errors as for :func:`decode`.
+
+    ``from_text``: whether numbers may be given as text, as in a CSV file.
+    """
     with _one_line(where, remedy):
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, strict=not from_text)
 
 
 @contextmanager

@@ -83,5 +83,5 @@ def read_table(path: Path) -> pd.DataFrame:
     new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
     try:
         return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=DTYPES)
-    except ValueError as error:  # pandas' own errors, and of bytes that are no text, are ValueErrors
+    except (ValueError, TypeError) as error:  # pandas' own errors, of bytes that are no text, of 0.5 as an integer
         raise InvalidInputError(f"{path} is not readable as a table: {first_line(error)}") from None

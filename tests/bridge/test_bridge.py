@@ -11,7 +11,8 @@ import typer
 
 from noiseaug.bridge import KernelFamily, fit_surrogate, linear_table, plausible_levels, study
 from noiseaug.bridge.advice import record_rows, track_record
-from noiseaug.bridge.study import Levels, read_grid, run_bridge
+from noiseaug.bridge.measured import read_grid
+from noiseaug.bridge.study import Levels, run_bridge
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 from noiseaug.certificates import VoteBudget
 from noiseaug.cli import bridge
@@ -114,7 +115,7 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
         (b"", "is not readable as a table: No columns"),
         (b"a\nb,c\nd,e,f\n", "is not readable as a table"),
         (b"\xff\xfe\x00", "is not readable as a table"),
-        (b"train_sigma,smooth_sigma,quantity,radius\na,.5,risk,\n", "something else than numbers in train_sigma"),
+        (b"train_sigma,smooth_sigma,quantity,radius\na,.5,risk,\n", "line 2: train_sigma: expected float, got str"),
         (b"train_sigma,smooth_sigma,quantity,radius,seed\n0,.5,risk,,x\n", "is not readable as a table"),
     ],
 )
