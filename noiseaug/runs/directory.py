@@ -120,7 +120,7 @@ class RunDirectory:
                 stale.unlink(missing_ok=True)
 
     def write_record(self, status: Literal["unfinished", "complete"], **more: Any) -> None:
-        """Writes ``run.json``; ``more``: further entries, as plain values."""
+        """Writes ``run.json``, unless it says the same already of a complete run; ``more``: further plain entries."""
         record = {
             "status": status,
             "description": self.description,
@@ -130,8 +130,20 @@ class RunDirectory:
             **more,
         }
         if status == "complete":
+            if self._says(record):  # taken up again, a complete run keeps its date and its time
+                return
             record.setdefault("seconds", round(time.time() - self._started, 3))
         write_atomically(self._record, json.dumps(record, indent=2) + "\n")
+
+    def _says(self, record: dict[str, Any]) -> bool:
+        """Whether ``run.json`` holds this record already, whenever it was written and however long the run took."""
+        if read_record(self.path) is None:
+            return False
+        stored = json.loads(self._record.read_bytes())
+        stored["written"] = record["written"]
+        if "seconds" not in record:
+            stored.pop("seconds", None)
+        return bool(stored == json.loads(json.dumps(record)))
 
 
 _ABSENT = object()
