@@ -33,6 +33,7 @@ from noiseaug.cli.parsing import parameters, warn_of_precision
 from noiseaug.cli.printing import warnings_in_lines
 from noiseaug.data import DATASETS
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_terminal
 from noiseaug.subjects import BASES
 from noiseaug.tables import levels as level_lists
 from noiseaug.vision.device import PRECISIONS
@@ -384,6 +385,21 @@ def report(
     compare_at: Annotated[
         float | None, typer.Option("--compare", help="Compare two runs on the same images at this radius.")
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Refuse logs whose lines cannot be true. Those of noiseaug are computed again from their votes in any "
+            "case; of others, radii are checked against what --smooth-sigma, --n and --failure-prob allow.",
+        ),
+    ] = False,
+    smooth_sigma: Annotated[
+        float | None, typer.Option("--smooth-sigma", help="With --verify: β of logs that do not say it.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="With --verify: votes of logs that do not say it.")] = 100_000,
+    failure_prob: Annotated[
+        float, typer.Option("--failure-prob", help="With --verify: failure probability of logs that do not say it.")
+    ] = 1e-3,
 ) -> None:
     """Tabulate certified accuracy by radius, ACR and abstentions, for one run or several side by side."""
     from noiseaug.records import read_any
@@ -395,6 +411,8 @@ def report(
     names = _names(logs, name)
     with warnings_in_lines():
         runs = {each: read_any(path) for each, path in zip(names, logs, strict=True)}
+    if verify:
+        _verify(runs, smooth_sigma, n, failure_prob)
     print(render(summarise(runs, levels), style), end="")
     if compare_at is not None:
         if len(runs) != 2:
@@ -405,6 +423,24 @@ def report(
     if plots is not None:
         for path in _draw(runs, plots):
             print(f"written: {path}")
+
+
+def _verify(runs: dict[str, Any], smooth_sigma: float | None, n: int, failure_prob: float) -> None:
+    """Refuses runs that contradict themselves; says on standard error what was looked at."""
+    from noiseaug.certificates import CertificationSetting, VoteBudget
+    from noiseaug.report import verify
+
+    given = None if smooth_sigma is None else CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob))
+    for name, (description, frame) in runs.items():
+        # a log that describes itself has been checked against its votes
+        faults = verify(frame, None if description else given)
+        if faults:
+            more = f" ({len(faults)} kinds of faults)" if len(faults) > 1 else ""
+            raise InvalidInputError(f"{name}: {faults[0]}{more}")
+        seen = (
+            "votes" if description else "radii" if given is not None else "all but the radii, which need --smooth-sigma"
+        )
+        print(f"{for_terminal(name)}: {len(frame)} inputs; checked: {seen}", file=sys.stderr)
 
 
 def _names(logs: list[Path], given: list[str] | None) -> list[str]:

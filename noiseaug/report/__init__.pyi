@@ -1,6 +1,7 @@
 from .comparison import Comparison, certified, check_labelled, compare, earned_radii
 from .rendering import FORMATS, render
 from .summary import average_certified_radius, certified_accuracy, p_lower, summarise
+from .verification import verify
 
 __all__ = [
     "FORMATS",
@@ -14,4 +15,5 @@ __all__ = [
     "p_lower",
     "render",
     "summarise",
+    "verify",
 ]
