@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from noiseaug.certificates import CERTIFICATES
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import ABSTAIN, Outcome
 
 if TYPE_CHECKING:
-    from noiseaug.certificates import Certificate, CertificationSetting
+    from noiseaug.certificates import Certificate, CertificationSetting, Decision
 
 __all__ = ["claim_check"]
 
@@ -45,12 +48,16 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
         raise InvalidInputError(f"{where}: description: no run is certified so: {error}") from None
     looks, n0 = certificate.looks(setting), description.get("n0")
 
+    @lru_cache(maxsize=1 << 16)  # inputs that a classifier is sure of have equal counts
+    def decide(top: int, selection: tuple[int, ...], counts: tuple[tuple[int, ...], ...]) -> Decision:
+        return certificate.decide(setting, top, np.array(selection), np.array(counts))
+
     def fault(outcome: Outcome) -> str | None:
         if len(outcome.selection) != setting.num_classes:
             return f"counts of {len(outcome.selection)} classes; the run has {setting.num_classes}"
         if n0 is not None and sum(outcome.selection) != n0:
             return f"{sum(outcome.selection)} selection votes; the run has {n0}"
-        return _fault(outcome, certificate, setting, looks)
+        return _fault(outcome, certificate, setting, looks, decide)
 
     return fault
 
@@ -69,10 +76,12 @@ def _setting(description: Mapping[str, Any]) -> CertificationSetting:
 
 
 def _fault(
-    outcome: Outcome, certificate: Certificate, setting: CertificationSetting, looks: tuple[int, ...]
+    outcome: Outcome,
+    certificate: Certificate,
+    setting: CertificationSetting,
+    looks: tuple[int, ...],
+    decide: Callable[[int, tuple[int, ...], tuple[tuple[int, ...], ...]], Decision],
 ) -> str | None:
-    import numpy as np
-
     used = looks[: bisect_right(looks, outcome.n)]
     if not used or used[-1] != outcome.n:
         return f"counts end at {outcome.n} votes, where {certificate.name} does not look"
@@ -84,7 +93,7 @@ def _fault(
             return f"no counts at {missing[0]} votes, where {certificate.name} looks"
         counts = tuple(kept[look] for look in used)
     top = outcome.selection.index(max(outcome.selection))
-    decision = certificate.decide(setting, top, np.array(outcome.selection), np.array(counts))
+    decision = decide(top, outcome.selection, counts)
     if not decision.done:
         return f"{certificate.name} does not stop at {outcome.n} votes with these counts"
     prediction = top if decision.certified else ABSTAIN
