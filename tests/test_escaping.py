@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
@@ -145,3 +146,18 @@ def test_reports_and_their_pictures(tmp_path, monkeypatch):
 def test_errors_do_not_control_the_terminal(tmp_path):
     done = call_root("report", tmp_path / "\x1b[31mnone.tsv")
     assert r"\x1b[31mnone.tsv" in done.complaint
+
+
+def test_a_data_set_whose_name_looks_like_mathematics(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, y = np.random.default_rng(0).random((12, 3)), np.arange(12) % 2
+    np.savez(r"$\frac{$.npz", x=x, y=y, train_x=x, train_y=y)
+    done = call_root("interference", "--data", r"$\frac{$.npz", "--out", "out")
+    assert done.status == 0, done.err
+    assert (tmp_path / "out" / "interference.png").exists()
+
+
+def test_keys_of_a_file_do_not_control_the_terminal(tmp_path):
+    np.savez(tmp_path / "d.npz", **{"\x1b[31mx": np.zeros(3)})
+    done = call_root("predict", "--smooth-sigma", 0.5, "--data", tmp_path / "d.npz")
+    assert r"it holds \x1b[31mx" in done.complaint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_an_edited_outcome_is_refused_with_its_line(name, number, field, data):
         counts[-1][0] += 3
         rows[number]["counts"] = counts
     with pytest.raises(InvalidInputError, match=rf"^run, line {number + 1}: .*input {number - 1}: ") as caught:
-        parse(__import__("pathlib").Path("run"), as_log(rows))
+        parse(Path("run"), as_log(rows))
     assert "\n" not in str(caught.value)
 
 
