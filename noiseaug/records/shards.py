@@ -83,7 +83,7 @@ def redistribute(out: Path, indices: Sequence[int], count: int, expected: Callab
         if found.header is None or not found.outcomes:
             continue
         shard = None if path == out else found.header.description.get("shard")
-        refuse_other_run(path, found.header, plain({**expected(), "shard": shard}))
+        refuse_other_run(path, found.header, plain({**expected(), "shard": shard, "inputs": None}))
         refuse_strangers(path, found.outcomes, indices)
         outcomes |= found.outcomes
     for number, target in enumerate(targets):
