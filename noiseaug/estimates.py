@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
-__all__ = ["Estimate", "Method"]
+import numpy as np
+
+__all__ = ["METHOD_NAMES", "Estimate", "Estimates", "Method"]
 
 Method = Literal["exact", "numeric", "sampled", "measured"]
+
+METHOD_NAMES: tuple[Method, ...] = get_args(Method)
+"""Every method; :class:`Estimates` holds places in it."""
 
 
 @dataclass(frozen=True)
@@ -51,3 +57,46 @@ class Estimate:
     def agrees_with(self, other: Estimate) -> bool:
         """Whether the two intervals overlap."""
         return self.lower <= other.upper and other.lower <= self.upper
+
+
+class Estimates:
+    """Many estimates as arrays, one for each field of :class:`Estimate`, to be filled in part by part.
+
+    ``method`` holds places in :data:`METHOD_NAMES`, ``seed`` −1 where there is none. A new one is all exact zeros.
+
+    Args:
+        shape: of each array.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.value, self.lower, self.upper, self.failure_prob = np.zeros((4, *shape))
+        self.method = np.zeros(shape, np.uint8)
+        self.n = np.zeros(shape, np.int64)
+        self.seed = np.full(shape, -1, np.int64)
+
+    def put(self, place: Any, value: Any, error: Any = 0.0, numeric: Any = False) -> None:
+        """Closed forms, or where ``numeric`` holds values with an error; arguments broadcast to the place."""
+        slack = np.where(numeric, error, 0.0)
+        self.value[place], self.lower[place], self.upper[place] = value, value - slack, value + slack
+        self.method[place] = np.where(numeric, METHOD_NAMES.index("numeric"), METHOD_NAMES.index("exact"))
+
+    def put_all(self, place: Any, estimates: Sequence[Estimate]) -> None:
+        """Estimates one by one along the axis that the place leaves."""
+        for name in ("value", "lower", "upper", "n", "failure_prob"):
+            getattr(self, name)[place] = [getattr(estimate, name) for estimate in estimates]
+        self.method[place] = [METHOD_NAMES.index(estimate.method) for estimate in estimates]
+        self.seed[place] = [-1 if estimate.seed is None else estimate.seed for estimate in estimates]
+
+    def insert(self, place: Any, others: Estimates) -> None:
+        """Other estimates at a place of their shape."""
+        for name, array in vars(self).items():
+            array[place] = getattr(others, name)
+
+    def at(self, place: Any) -> Estimate:
+        """The one at an index."""
+        value, lower, upper, failure_prob = (
+            float(array[place]) for array in (self.value, self.lower, self.upper, self.failure_prob)
+        )
+        seed = int(self.seed[place])
+        method = METHOD_NAMES[self.method[place]]
+        return Estimate(value, lower, upper, method, int(self.n[place]), failure_prob, None if seed < 0 else seed)

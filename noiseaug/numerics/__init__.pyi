@@ -17,7 +17,7 @@ from .noncentral import (
     log_sphere_ratio,
     norm_log_tails,
     norm_margin,
-    norm_margin_slope,
+    norm_margin_curve,
 )
 from .normal import (
     bracketed_roots,
@@ -60,7 +60,7 @@ __all__ = [
     "margin_from_logs",
     "norm_log_tails",
     "norm_margin",
-    "norm_margin_slope",
+    "norm_margin_curve",
     "normal_interval_mean",
     "panel_nodes",
     "tail_window",

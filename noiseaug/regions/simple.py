@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.numerics import bracketed_roots, norm_margin, norm_margin_slope
+from noiseaug.numerics import bracketed_roots, norm_margin, norm_margin_curve
 from noiseaug.regions.base import ProfileRegion, Region, require_margins
 from noiseaug.validation import FloatArray
 
-__all__ = ["Ball", "HalfSpace"]
+__all__ = ["Ball", "HalfSpace", "level_distances"]
+
+_LAST_STEP = 3e-6  # relative size of a step after which no other is needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,7 @@ class Ball(ProfileRegion):
         sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)
         if sigma == 0:
             return [self for _ in levels]
-        distances = _level_distance(self.dim, self.radius, sigma, -levels if self.outside else levels)
+        distances = level_distances(self.dim, self.radius, sigma, -levels if self.outside else levels)
         return [type(self)(self.dim, t, self.outside, self.proven) for t in distances]
 
     def eroded(self, radius: float) -> Self:
@@ -136,55 +138,70 @@ class Ball(ProfileRegion):
         return type(self)(self.dim, self.radius, not self.outside, self.proven)
 
 
-def _level_distance(dim: int, radius: float, sigma: float, margins: FloatArray) -> FloatArray:
-    """The distances t at which the margin of the ball equals each level: 0 where even the centre is below it."""
-    if radius == 0:
-        return np.where(np.isneginf(margins), np.inf, 0.0)
-    if np.isinf(radius):
-        return np.where(np.isposinf(margins), 0.0, np.inf)
-    result = np.where(margins > 0, 0.0, np.inf)  # levels of ±∞
-    centre = float(norm_margin(dim, 0.0, radius, sigma))
-    todo = np.flatnonzero(np.isfinite(margins) & (margins < centre))
-    result[np.isfinite(margins) & (margins >= centre)] = 0.0
-    if todo.size == 0:
+def level_distances(dim: int, radii: ArrayLike, sigmas: ArrayLike, margins: ArrayLike) -> FloatArray:
+    """The distances at which the margins of balls equal each level: 0 where even the centre is below it.
+
+    Args:
+        dim: dimension.
+        radii: radii ≥ 0 of the balls.
+        sigmas: noise levels σ ≥ 0; where σ is 0 the distance is the radius.
+        margins: levels. All three broadcast; the margins may have further axes behind.
+    """
+    radii, sigmas = np.broadcast_arrays(np.asarray(radii, float), np.asarray(sigmas, float))
+    centre, smooth = np.empty(radii.shape), (radii > 0) & np.isfinite(radii) & (sigmas > 0)
+    centre[smooth] = norm_margin(dim, 0.0, radii[smooth], sigmas[smooth])
+    radii, sigmas, centre, smooth, levels = np.broadcast_arrays(
+        radii, sigmas, centre, smooth, np.asarray(margins, float)
+    )
+    # levels of ±∞, the empty ball and the whole space
+    everywhere = np.isneginf(levels) | (np.isposinf(radii) & ~np.isposinf(levels))
+    result = np.where(sigmas > 0, np.where(everywhere, np.inf, 0.0), radii)
+    todo = smooth & np.isfinite(levels)
+    todo[todo] = levels[todo] < centre[todo]
+    if not todo.any():
         return result
-    level = margins[todo]
+    level, radius, sigma, centre = levels[todo], radii[todo], sigmas[todo], centre[todo]
     # σ·margin is 1-Lipschitz and the ball lies in a half-space, so the root lies between these two.
     low, high = sigma * (centre - level), radius - sigma * level
     high = np.maximum(high, low)
     if dim == 1:
-        t = bracketed_roots(lambda t, m: norm_margin(1, t, radius, sigma) - m, low, high, args=(level,))
+        result[todo] = bracketed_roots(
+            lambda t, m, rho, s: norm_margin(1, t, rho, s) - m, low, high, args=(level, radius, sigma)
+        )
     else:
-        t = _newton(dim, radius, sigma, level, low, high)
-    result[todo] = t
+        result[todo] = _halley(dim, radius, sigma, level, low, high)
     return result
 
 
-def _newton(dim: int, radius: float, sigma: float, level: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Newton's method on the margin, which is concave and nearly linear in t², kept inside its bracket."""
+def _halley(
+    dim: int, radius: FloatArray, sigma: FloatArray, level: FloatArray, low: FloatArray, high: FloatArray
+) -> FloatArray:
+    """Halley's method on the margin, which is concave and nearly linear in t², kept inside its bracket."""
     low, high = low.copy(), high.copy()
     # |x+σZ|² is close to normal around |x|² + dσ², which gives a start that is good in any dimension
     spread = radius**2 - (dim - 1) * sigma**2
-    width = sigma * np.sqrt(2 * dim * sigma**2 + 4 * max(spread, 0.0))
+    width = sigma * np.sqrt(2 * dim * sigma**2 + 4 * np.maximum(spread, 0.0))
     t = np.sqrt(np.maximum(spread - level * width, 0.0))
     t = np.where((t > low) & (t < high), t, 0.5 * (low + high))
     active = np.arange(t.size)
     for _ in range(200):
-        margin, slope = norm_margin_slope(dim, t[active], radius, sigma)
+        here, a, b = t[active], low[active], high[active]
+        margin, slope, bend = norm_margin_curve(dim, here, radius[active], sigma[active])
         gap = margin - level[active]
-        low[active] = np.where(gap >= 0, t[active], low[active])
-        high[active] = np.where(gap <= 0, t[active], high[active])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # Newton in t², in which the margin has a slope at the centre too
-            squared = t[active] ** 2 - 2 * t[active] * gap / slope
-            step = np.sqrt(np.maximum(squared, 0.0))
+        a, b = np.where(gap >= 0, here, a), np.where(gap <= 0, here, b)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            # in t², in which the margin has a slope at the centre too
+            newton = gap / slope
+            step = np.sqrt(np.maximum(here**2 - newton / np.maximum(1 - 0.5 * newton * bend, 0.5), 0.0))
+        change = np.abs(step - here)
         # a step of this size is rounding of the margin, and may point out of the bracket
-        there = (gap == 0) | (np.abs(step - t[active]) <= 1e-13 * t[active])
-        inside = (step > low[active]) & (step < high[active])
-        step = np.where(inside, step, 0.5 * (low[active] + high[active]))
-        t[active] = np.where(there, t[active], step)
-        narrow = high[active] - low[active] <= 4e-15 * high[active]
-        active = active[~(there | narrow)]
+        rounding = (gap == 0) | (change <= 1e-13 * here)
+        inside = (step > a) & (step < b)
+        # the error of a step is about the cube of its size
+        close = inside & (change <= _LAST_STEP * here)
+        step = np.where(inside, step, 0.5 * (a + b))
+        t[active], low[active], high[active] = np.where(rounding, here, step), a, b
+        active = active[~(rounding | close | (b - a <= 4e-15 * b))]
         if active.size == 0:
             break
     return t

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,16 +12,19 @@ from scipy import special
 from noiseaug import validation
 from noiseaug.confidence import VoteBudget
 from noiseaug.errors import NoClosedFormError
-from noiseaug.estimates import Estimate
+from noiseaug.estimates import Estimate, Estimates
 from noiseaug.predictors import SmoothedRegion
-from noiseaug.regions import Region
+from noiseaug.regions import Region, batch_of
+from noiseaug.risk.exact_batch import UNPROVEN, BatchStudy
 from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import BinaryTask, Task
+from noiseaug.tasks.base import ProfileTask
 from noiseaug.validation import FloatArray
 
-__all__ = ["evaluate_exact", "finite_sample_curve"]
+__all__ = ["evaluate_exact", "evaluate_many", "finite_sample_curve"]
 
-_UNPROVEN = 1e-9  # masses of what a quadrature or an unresolved touching point may hide
+_BATCH_ROWS = 1 << 15  # values computed at a time: 256 KiB an array
+
 # Levels of the binomial tail at which its average is split into panels.
 _TAIL_LEVELS = np.array([1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 0.1, 0.3])
 
@@ -33,15 +37,83 @@ def evaluate_exact(task: Task, predictor: object, asked: Sequence[Measure], budg
     """
     if not isinstance(task, BinaryTask) or not isinstance(predictor, SmoothedRegion):
         raise NoClosedFormError(f"{type(task).__name__} has no closed form; it has method 'sampled'")
-    places: dict[str, list[int]] = {}
+    answers = Estimates((1, 1, len(asked)))
+    left = _fill_together(answers, task, [predictor.base], [predictor.smooth_sigma], asked)
+    _fill_one(answers, (0, 0), task, predictor, left, budget)
+    return [answers.at((0, 0, place)) for place in range(len(asked))]
+
+
+def evaluate_many(
+    task: BinaryTask,
+    bases: Sequence[Region],
+    smooth_sigmas: Sequence[float],
+    asked: Sequence[Measure],
+    budget: VoteBudget,
+) -> Estimates:
+    """The same for each base classifier at each smoothing level, in arrays where the task's regions allow it.
+
+    Args:
+        task: the law of (X, Y).
+        bases: base classifiers, at least one.
+        smooth_sigmas: smoothing levels β ≥ 0.
+        asked: what to evaluate.
+        budget: votes and failure probability behind ``finite_sample_certified_accuracy``.
+
+    Returns:
+        Shape (bases, smooth_sigmas, asked).
+    """
+    answers = Estimates((len(bases), len(smooth_sigmas), len(asked)))
+    left = _fill_together(answers, task, bases, smooth_sigmas, asked)
+    if left:
+        for i, j in np.ndindex(len(bases), len(smooth_sigmas)):
+            _fill_one(answers, (i, j), task, SmoothedRegion(bases[i], smooth_sigmas[j]), left, budget)
+    return answers
+
+
+_Places = dict[str, tuple[list[int], FloatArray]]  # the places of each quantity among what is asked, and its radii
+
+
+def _fill_together(
+    answers: Estimates,
+    task: BinaryTask,
+    bases: Sequence[Region],
+    smooth_sigmas: Sequence[float],
+    asked: Sequence[Measure],
+) -> _Places:
+    """Answers in arrays what can be, and returns the rest."""
+    found: dict[str, list[int]] = {}
     for place, measure in enumerate(asked):
-        places.setdefault(measure.quantity, []).append(place)
-    answers: dict[int, Estimate] = {}
-    for quantity, found in places.items():
-        radii = np.array([asked[place].at for place in found])
+        found.setdefault(measure.quantity, []).append(place)
+    left = {name: (places, np.array([asked[place].at for place in places])) for name, places in found.items()}
+    batch = batch_of(bases) if isinstance(task, ProfileTask) else None
+    if not isinstance(task, ProfileTask) or batch is None:
+        return left
+    sigmas, together = np.array(smooth_sigmas), {}
+    # so many levels and bases at a time that the arrays stay small
+    levels = max(1, _BATCH_ROWS // len(asked))
+    width = max(1, levels // len(sigmas))
+    for low, first in itertools.product(range(0, len(bases), width), range(0, len(sigmas), levels)):
+        rows, columns = slice(low, low + width), slice(first, first + levels)
+        study = BatchStudy(task, batch[rows], sigmas[columns])
+        for name, (places, radii) in left.items():
+            found = study.find(name, radii)
+            if found is not None:
+                answers.put((rows, columns, places), *found)
+                together[name] = places
+    return {name: rest for name, rest in left.items() if name not in together}
+
+
+def _fill_one(
+    answers: Estimates,
+    place: tuple[int, int],
+    task: BinaryTask,
+    predictor: SmoothedRegion,
+    left: _Places,
+    budget: VoteBudget,
+) -> None:
+    for quantity, (places, radii) in left.items():
         evaluate = evaluator(_EXACT, quantity, "in closed form")
-        answers |= zip(found, evaluate(task, predictor, radii, budget), strict=True)
-    return [answers[place] for place in range(len(asked))]
+        answers.put_all((*place, places), evaluate(task, predictor, radii, budget))
 
 
 def _weighted(task: BinaryTask, region_1: Sequence[Region | None], region_0: Sequence[Region | None]) -> FloatArray:
@@ -56,7 +128,7 @@ def _weighted(task: BinaryTask, region_1: Sequence[Region | None], region_0: Seq
 
 def _closed(value: float, proven: bool) -> Estimate:
     """A mass of regions; numeric where a boundary comes from a quadrature or was only touched."""
-    return Estimate.exact(value) if proven else Estimate.numeric(value, _UNPROVEN)
+    return Estimate.exact(value) if proven else Estimate.numeric(value, UNPROVEN)
 
 
 # Each of these answers a quantity at all of its radii, NaN where it takes none.
@@ -71,7 +143,7 @@ def _risk(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget
 def _excess_risk(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget) -> list[Estimate]:
     decision = predictor.decision
     # a difference of masses: what rounding leaves of it is known absolutely, not relatively
-    excess = Estimate.numeric(task.excess_mass(decision), 1e-15 if decision.proven else _UNPROVEN)
+    excess = Estimate.numeric(task.excess_mass(decision), 1e-15 if decision.proven else UNPROVEN)
     return [excess] * len(radii)
 
 

@@ -21,6 +21,7 @@ from noiseaug.runs.progress import progress_bar
 
 __all__ = ["check_jobs", "check_wanted", "run_all"]
 
+_START_SECONDS = 2.0  # that worker processes take until they have imported what they need
 _DASK_PATIENCE = 5  # seconds for a scheduler to answer
 _WORKER_PATIENCE = 60  # seconds for its first worker to join; a cluster may start them as jobs of their own
 
@@ -36,6 +37,7 @@ def run_all(
     dask: str | None = None,
     progress: str | None = None,
     one_by_one: bool = False,
+    if_worth: bool = False,
 ) -> Generator[tuple[int, Result]]:
     """Yields (index, function(piece)) in the order in which they finish.
 
@@ -48,6 +50,7 @@ def run_all(
         dask: address of a Dask scheduler to run on instead, on all its workers.
         progress: title of a progress bar on standard error, or None.
         one_by_one: hand out each piece by itself, for pieces that take long; short ones may otherwise go together.
+        if_worth: begin here, and start worker processes only once they are sure to save time.
 
     Raises:
         InvalidInputError: for a bad number of jobs, or an address where no scheduler answers or one without workers,
@@ -64,6 +67,8 @@ def run_all(
             results = _on_cluster(client, function, pieces)
         elif jobs == 1 or len(pieces) < 2:
             results = (_one(function, index, piece) for index, piece in enumerate(pieces))
+        elif if_worth:
+            results = _in_processes_if_worth(function, pieces, jobs)
         else:
             results = _in_processes(function, pieces, jobs, 1 if one_by_one else "auto")
         with closing(results):
@@ -129,6 +134,25 @@ def _follow(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _in_processes_if_worth(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int
+) -> Generator[tuple[int, Result]]:
+    """Results from here, until what is left would take so long that worker processes save more than their start."""
+    saved = 1 - 1 / (jobs if jobs > 0 else os.cpu_count() or 1)
+    spent = 0.0
+    for index, piece in enumerate(pieces):
+        # the first piece does not count: it may import what it needs
+        if index > 1 and spent / (index - 1) * (len(pieces) - index) * saved > _START_SECONDS:
+            yield from (
+                (index + later, found) for later, found in _in_processes(function, pieces[index:], jobs, "auto")
+            )
+            return
+        begun = time.perf_counter()
+        result = _one(function, index, piece)
+        spent += time.perf_counter() - begun if index > 0 else 0.0
+        yield result
 
 
 def _in_processes(

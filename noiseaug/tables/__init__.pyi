@@ -1,4 +1,14 @@
-from .columns import COLUMNS, VOTE_COLUMNS, distinct, read_table, row, to_frame
+from .columns import (
+    COLUMNS,
+    VOTE_COLUMNS,
+    distinct,
+    estimate_columns,
+    frame_of,
+    read_table,
+    row,
+    to_frame,
+    words,
+)
 from .decimals import ceil_decimal, ceil_significant, exact_decimal, floor_decimal, floor_radius
 from .levels import LEVELS, shard, steps
 from .quantities import QUANTITIES, Measure, Quantity, evaluator, measures
@@ -13,14 +23,17 @@ __all__ = [
     "ceil_decimal",
     "ceil_significant",
     "distinct",
+    "estimate_columns",
     "evaluator",
     "exact_decimal",
     "floor_decimal",
     "floor_radius",
+    "frame_of",
     "measures",
     "read_table",
     "row",
     "shard",
     "steps",
     "to_frame",
+    "words",
 ]

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from noiseaug.errors import InvalidInputError, first_line
-from noiseaug.estimates import Estimate
+from noiseaug.estimates import METHOD_NAMES, Estimate, Estimates
 from noiseaug.tables.quantities import Measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "DTYPES", "VOTE_COLUMNS", "distinct", "read_table", "row", "to_frame"]
+__all__ = [
+    "COLUMNS",
+    "DTYPES",
+    "VOTE_COLUMNS",
+    "distinct",
+    "estimate_columns",
+    "frame_of",
+    "read_table",
+    "row",
+    "to_frame",
+    "words",
+]
 
 COLUMNS = (
     "task",
@@ -65,10 +78,45 @@ def to_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a tidy frame; ``seed`` and ``votes`` are nullable integers, further columns come last."""
     import pandas as pd
 
-    frame = pd.DataFrame(list(rows))
+    return _tidy(pd.DataFrame(list(rows)))
+
+
+def frame_of(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """The same frame from its columns."""
+    import pandas as pd
+
+    return _tidy(pd.DataFrame(dict(columns), copy=False))
+
+
+def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
     first = [column for column in ("task", *_MAKERS, *COLUMNS[2:], *VOTE_COLUMNS) if column in frame]
     frame = frame[[*first, *(column for column in frame if column not in first)]]
     return frame.astype({column: kind for column, kind in DTYPES.items() if column in frame})
+
+
+def words(names: Sequence[str], places: np.ndarray) -> Any:
+    """A column of names, of which it holds each once.
+
+    Args:
+        names: the different names.
+        places: of the name of each row.
+    """
+    import pandas as pd
+
+    return pd.Series(list(names)).array.take(places)
+
+
+def estimate_columns(parts: Sequence[Estimates]) -> dict[str, Any]:
+    """The columns of :class:`~noiseaug.estimates.Estimate`, for all estimates of all parts in order."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name).ravel() for part in parts])
+        for name in ("value", "lower", "upper", "method", "n", "failure_prob", "seed")
+    }
+    columns["method"] = words(METHOD_NAMES, columns["method"])
+    columns["seed"] = pd.arrays.IntegerArray(columns["seed"], columns["seed"] < 0)
+    return columns
 
 
 def read_table(path: Path) -> pd.DataFrame:

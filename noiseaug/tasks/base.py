@@ -162,6 +162,13 @@ class ProfileTask(BinaryTask):
     def law(self, label: int, region: ProfileRegion) -> Law:
         """The law of the region's coordinate c(X) given Y = label."""
 
+    def laws(self, label: int, regions: Sequence[ProfileRegion]) -> Law:
+        """The laws of the coordinates of regions of one kind; ends of shape (regions, …, …) have masses of that shape.
+
+        One law serves all where regions of one kind share their coordinate.
+        """
+        return self.law(label, regions[0])
+
     def class_mass(self, label: int, regions: Sequence[Region]) -> FloatArray:
         profiled = [_profiled(region) for region in regions]
         if len(profiled) > 1 and all(region.same_coordinate(profiled[0]) for region in profiled):

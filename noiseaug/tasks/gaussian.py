@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -109,15 +110,31 @@ class GaussianPair(ProfileTask):
         covariance = self.covariance + (variance if self.covariance.ndim == 1 else variance * np.eye(self.dim))
         return GaussianPair(self.mean_1, self.mean_0, covariance, self.prior)
 
-    def _spread(self, region: HalfSpace) -> FloatArray:
-        """Σ^½ w / |w|, whose length is the standard deviation of the signed distance."""
-        return self._apply(np.sqrt(self._spectrum[0]), region.normal / np.linalg.norm(region.normal))
+    def _spread(self, directions: FloatArray) -> FloatArray:
+        """Σ^½ v for unit vectors in the last axis, whose length is the standard deviation along v."""
+        return self._apply(np.sqrt(self._spectrum[0]), directions)
 
     def law(self, label: int, region: ProfileRegion) -> MixtureLaw:
-        if not isinstance(region, HalfSpace):
-            raise NoClosedFormError(f"{type(region).__name__} has no known law under GaussianPair; half-spaces have")
-        mean = self.mean_1 if label else self.mean_0
-        return MixtureLaw.normal(float(region.coordinate(mean[None])[0]), float(np.linalg.norm(self._spread(region))))
+        return MixtureLaw(np.ones(1), *self._signed_distance(label, [region]))
+
+    def laws(self, label: int, regions: Sequence[ProfileRegion]) -> MixtureLaw:
+        # axes behind that of the regions: two of the ends, and that of the components
+        means, stds = (values[:, None, None, None] for values in self._signed_distance(label, regions))
+        return MixtureLaw(np.ones(1), means, stds)
+
+    def _signed_distance(self, label: int, regions: Sequence[ProfileRegion]) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation of the signed distance to each half-space, each of shape (regions,)."""
+        halves = [region for region in regions if isinstance(region, HalfSpace)]
+        if len(halves) < len(regions):
+            kind = next(type(region).__name__ for region in regions if not isinstance(region, HalfSpace))
+            raise NoClosedFormError(f"{kind} has no known law under GaussianPair; half-spaces have")
+        for half in halves:
+            validation.points(self.mean_1[None], half.dim)
+        normals, offsets = np.stack([half.normal for half in halves]), np.array([half.offset for half in halves])
+        lengths, mean = np.linalg.norm(normals, axis=1), self.mean_1 if label else self.mean_0
+        # sums row by row, so that a region has the same law among others as alone
+        means = (np.sum(normals * mean, axis=1) - offsets) / lengths
+        return means, np.linalg.norm(self._spread(normals / lengths[:, None]), axis=1)
 
     def _difference_mass(self, label: int, first: Region, second: Region, keep: list[tuple[bool, bool]]) -> float:
         """P(X in exactly the chosen one of two half-spaces), by Owen's T: the sum of two wedges.
@@ -129,7 +146,10 @@ class GaussianPair(ProfileTask):
             raise NoClosedFormError("GaussianPair compares half-spaces only")
         law_1, law_2 = self.law(label, first), self.law(label, second)
         h, k = float(law_1.means[0] / law_1.stds[0]), float(law_2.means[0] / law_2.stds[0])
-        u, v = self._spread(first) / law_1.stds[0], self._spread(second) / law_2.stds[0]
+        u, v = (
+            self._spread(half.normal / np.linalg.norm(half.normal)) / law.stds[0]
+            for half, law in ((first, law_1), (second, law_2))
+        )
         both = _symmetric_difference(h, k, 0.5 * float(np.sum((u - v) ** 2)))
         if len(keep) == 2:
             return both

@@ -51,16 +51,11 @@ def _window_panels(
 
 @dataclass(frozen=True)
 class MixtureLaw(Law):
-    """Σ_k w_k N(m_k, s_k²); one component is the plain normal law."""
+    """Σ_k w_k N(m_k, s_k²); one component is the plain normal law. The components are the last axis."""
 
     weights: FloatArray
     means: FloatArray
     stds: FloatArray
-
-    @classmethod
-    def normal(cls, mean: float, std: float) -> MixtureLaw:
-        """N(mean, std²)."""
-        return cls(np.ones(1), np.array([mean]), np.array([std]))
 
     def interval_mass(self, lower: ArrayLike, upper: ArrayLike) -> FloatArray:
         lower, upper = np.asarray(lower, float)[..., None], np.asarray(upper, float)[..., None]

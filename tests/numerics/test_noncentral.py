@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from noiseaug.numerics import log_norm_density, log_sphere_density, norm_log_tails, norm_margin, norm_margin_slope
+from noiseaug.numerics import log_norm_density, log_sphere_density, norm_log_tails, norm_margin, norm_margin_curve
 
 TOLERANCE = 1e-9
 
@@ -112,15 +112,17 @@ def test_density_is_the_slope_of_the_tails(dim):
 
 
 @pytest.mark.parametrize("dim", [2, 7, 784])
-def test_margin_slope(dim):
+def test_margin_curve(dim):
     t = np.array([0.2, 1.0, 3.0]) * np.sqrt(dim) / 3
-    radius, h = 1.1 * np.sqrt(dim), 1e-5
-    margin, slope = norm_margin_slope(dim, t, radius, 0.8)
+    radius, h = 1.1 * np.sqrt(dim), 1e-4 * t**2
+    margin, slope, bend = norm_margin_curve(dim, t, radius, 0.8)
     assert np.array_equal(margin, norm_margin(dim, t, radius, 0.8))
-    difference = (norm_margin(dim, t + h, radius, 0.8) - norm_margin(dim, t - h, radius, 0.8)) / (2 * h)
-    assert np.allclose(slope, difference, rtol=1e-6)
+    # central differences in |x|²
+    up, down = (norm_margin_curve(dim, np.sqrt(t**2 + step), radius, 0.8) for step in (h, -h))
+    assert np.allclose(slope, (up[0] - down[0]) / (2 * h), rtol=1e-6)
+    assert np.allclose(bend * slope, (up[1] - down[1]) / (2 * h), rtol=1e-5)
     # σ·margin is 1-Lipschitz
-    assert (np.abs(slope) * 0.8 <= 1 + 1e-12).all()
+    assert (np.abs(slope) * 2 * t * 0.8 <= 1 + 1e-12).all()
 
 
 @pytest.mark.parametrize(
