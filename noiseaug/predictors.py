@@ -6,6 +6,8 @@ task and agree only where the marginal is flat (docs/math.md).
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,11 +17,12 @@ from numpy.typing import ArrayLike
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.regions import Region
+from noiseaug.regions import IntervalUnion, Region
+from noiseaug.regions.intervals import level_sets
 from noiseaug.tasks import BinaryTask, KernelRule, PointMasses, Task
 from noiseaug.validation import FloatArray
 
-__all__ = ["RULES", "SmoothedRegion", "augmented", "bayes", "by_rule", "convolved", "smoothed"]
+__all__ = ["RULES", "SmoothedRegion", "augmented", "bayes", "by_rule", "convolved", "smoothed", "smoothed_together"]
 
 RULES = ("augmented", "convolved")
 
@@ -86,9 +89,14 @@ class SmoothedRegion:
         object.__setattr__(self, "smooth_sigma", validation.nonnegative("smooth_sigma", self.smooth_sigma))
 
     @cached_property
+    def _known(self) -> dict[float, Region]:
+        """Superlevels of the base that :func:`smoothed_together` has found, by margin."""
+        return {}
+
+    @cached_property
     def decision(self) -> Region:
         """The region where the smoothed classifier predicts 1."""
-        return self.base.smoothed(self.smooth_sigma)
+        return self._known[0.0] if 0.0 in self._known else self.base.smoothed(self.smooth_sigma)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Predicted labels of points of shape (n, dim)."""
@@ -110,7 +118,11 @@ class SmoothedRegion:
             ones = [nothing if r == 0 else None for r in radii]
             return ones, [None if region is None else region.complement() for region in ones]
         levels = radii / self.smooth_sigma
-        regions = self.base.superlevels(self.smooth_sigma, np.concatenate([levels, -levels]))
+        margins = np.concatenate([levels, -levels])
+        if all(margin in self._known for margin in margins):
+            regions = [self._known[margin] for margin in margins]
+        else:
+            regions = self.base.superlevels(self.smooth_sigma, margins)
         count = len(radii)
         return regions[:count], [region.complement() for region in regions[count:]]
 
@@ -123,3 +135,28 @@ def smoothed(region: Region, smooth_sigma: float) -> SmoothedRegion:
         smooth_sigma: β ≥ 0 in input units.
     """
     return SmoothedRegion(region, smooth_sigma)
+
+
+def smoothed_together(
+    bases: Sequence[Region], smooth_sigmas: Sequence[float], radii: FloatArray
+) -> list[list[SmoothedRegion]]:
+    """The smoothed classifiers over each region at each level; their decisions and certified regions come at once.
+
+    For unions of intervals all of these are searched together. Other regions find them when they are asked.
+
+    Args:
+        bases: regions.
+        smooth_sigmas: β ≥ 0.
+        radii: where certified regions will be asked for, shape (k,).
+    """
+    predictors = [[SmoothedRegion(base, sigma) for sigma in smooth_sigmas] for base in bases]
+    wanted, takers = [], []
+    for predictor in itertools.chain.from_iterable(predictors):
+        base, sigma = predictor.base, predictor.smooth_sigma
+        if isinstance(base, IntervalUnion) and sigma > 0:
+            margins = np.unique(np.concatenate([[0.0], radii / sigma, -radii / sigma]))
+            wanted += [(base, sigma, float(margin)) for margin in margins]
+            takers += [predictor] * margins.size
+    for taker, (_, _, margin), found in zip(takers, wanted, level_sets(wanted), strict=True):
+        taker._known[margin] = found
+    return predictors

@@ -6,8 +6,10 @@ from .level_sets import (
     RatioFunction,
     SmoothFunction,
     TailedFunction,
+    find_all_crossings,
     find_crossings,
     tail_window,
+    tail_windows,
 )
 from .line_measures import FourierStep, MixtureMeasure, MixtureRatio, StepMeasure
 from .mixture_regression import Odds, SmoothedRegression, undecided_zones
@@ -46,6 +48,7 @@ __all__ = [
     "TailedFunction",
     "axis_kernel",
     "bracketed_roots",
+    "find_all_crossings",
     "find_crossings",
     "gauss_legendre",
     "gaussian_blur",
@@ -64,5 +67,6 @@ __all__ = [
     "normal_interval_mean",
     "panel_nodes",
     "tail_window",
+    "tail_windows",
     "undecided_zones",
 ]

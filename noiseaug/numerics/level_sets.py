@@ -12,8 +12,9 @@ an upper bound on the count, which the callers check besides.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,8 +28,10 @@ __all__ = [
     "RatioFunction",
     "SmoothFunction",
     "TailedFunction",
+    "find_all_crossings",
     "find_crossings",
     "tail_window",
+    "tail_windows",
 ]
 
 _HALVINGS = 46  # cells shrink to 1e-14 of their first size before a touching point is left undecided
@@ -85,21 +88,35 @@ class TailedFunction(SmoothFunction, Protocol):
 
 def find_crossings(function: SmoothFunction, levels: FloatArray, ends: FloatArray) -> list[Crossings]:
     """All crossings of each level on [min ends, max ends]; the ends are the borders of the first cells."""
-    ends = np.unique(np.asarray(ends, dtype=float))
+    ends = np.asarray(ends, dtype=float)
+    return find_all_crossings(lambda which: function, levels, [ends for _ in levels])
+
+
+def find_all_crossings(
+    members: Callable[[np.ndarray], SmoothFunction], levels: FloatArray, ends: Sequence[FloatArray]
+) -> list[Crossings]:
+    """The crossings of one level by each of many functions, searched together.
+
+    Args:
+        members: for numbers of functions, a function that evaluates each point by the one of its number.
+        levels: the level of each function.
+        ends: the borders of the first cells of each.
+    """
     levels = np.asarray(levels, dtype=float)
-    count, cells = len(levels), ends.size - 1
-    values = function.value(ends)
-    starts_above = values[0] >= levels
-    left, right = np.tile(ends[:-1], count), np.tile(ends[1:], count)
-    value_left, value_right = np.tile(values[:-1], count), np.tile(values[1:], count)
-    which = np.repeat(np.arange(count), cells)
+    count, borders = len(levels), [np.unique(each) for each in ends]
+    owner, flat = np.repeat(np.arange(count), [each.size for each in borders]), np.concatenate(borders)
+    values = members(owner).value(flat)
+    cells = np.flatnonzero(owner[1:] == owner[:-1])
+    starts_above = values[np.searchsorted(owner, np.arange(count))] >= levels
+    left, right, which = flat[cells], flat[cells + 1], owner[cells]
+    value_left, value_right = values[cells], values[cells + 1]
     proven = np.ones(count, dtype=bool)
     found: list[tuple[FloatArray, FloatArray, np.ndarray]] = []
     touching: list[FloatArray] = [np.empty((0, 5))]
     for depth in range(_HALVINGS + 1):
         if left.size > _MOST_CELLS or np.isnan(value_left).any() or np.isnan(value_right).any():
             raise UndecidedError("a boundary cannot be told in double precision: noise and set differ too much in size")
-        low, high = function.slope_range(left, right)
+        low, high = members(which).slope_range(left, right)
         steepest = np.maximum(np.abs(low), np.abs(high))
         above_left, above_right = value_left - levels[which], value_right - levels[which]
         with np.errstate(invalid="ignore"):
@@ -120,7 +137,7 @@ def find_crossings(function: SmoothFunction, levels: FloatArray, ends: FloatArra
         left, right, which = left[split], right[split], which[split]
         value_left, value_right = value_left[split], value_right[split]
         middle = 0.5 * (left + right)
-        value_middle = function.value(middle)
+        value_middle = members(which).value(middle)
         left, right = np.concatenate([left, middle]), np.concatenate([middle, right])
         value_left, value_right = (
             np.concatenate([value_left, value_middle]),
@@ -128,14 +145,16 @@ def find_crossings(function: SmoothFunction, levels: FloatArray, ends: FloatArra
         )
         which = np.concatenate([which, which])
     lower, upper, which = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    roots = bracketed_roots(lambda x, level: function.value(x) - level, lower, upper, args=(levels[which],))
-    if roots.size and float(np.max(function.rounding(roots))) > 1e-8:
+    roots = bracketed_roots(
+        lambda x, level, member: members(member).value(x) - level, lower, upper, args=(levels[which], which)
+    )
+    if roots.size and float(np.max(members(which).rounding(roots))) > 1e-8:
         raise UndecidedError("a boundary cannot be told in double precision: it lies too many noise levels away")
     tied = np.concatenate(touching)
     result = []
     for i in range(count):
         points = np.sort(np.concatenate([roots[which == i], _touching_roots(tied[tied[:, 0] == i])]))
-        points, apart = _merged(function, points, float(levels[i]), float(ends[-1] - ends[0]))
+        points, apart = _merged(members, i, points, float(levels[i]), float(borders[i][-1] - borders[i][0]))
         result.append(Crossings(points, bool(starts_above[i]), bool(proven[i]) and apart))
     return result
 
@@ -151,12 +170,14 @@ def _touching_roots(cells: FloatArray) -> FloatArray:
     return (0.5 * (cells[start, 1] + cells[stop, 2]))[crosses]
 
 
-def _merged(function: SmoothFunction, points: FloatArray, level: float, span: float) -> tuple[FloatArray, bool]:
+def _merged(
+    members: Callable[[np.ndarray], SmoothFunction], member: int, points: FloatArray, level: float, span: float
+) -> tuple[FloatArray, bool]:
     """The crossings without pairs between which the function stays within rounding of the level."""
     apart = True
-    while points.size > 1:
+    while points.size > 1 and (close := np.diff(points) <= 1e-5 * span).any():
+        function = members(np.full(points.size - 1, member))
         gaps = np.abs(function.value(0.5 * (points[1:] + points[:-1])) - level)
-        close = np.diff(points) <= 1e-5 * span
         tied = np.flatnonzero(close & (gaps <= _TIE * (1 + abs(level))))
         if tied.size == 0:
             break
@@ -178,19 +199,38 @@ def tail_window(
     return low, high
 
 
+def tail_windows(
+    members: Callable[[np.ndarray], RatioFunction],
+    levels: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    scale: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """The same for one level of each of many functions; arrays of one entry each."""
+    ends = {-1: low.copy(), 1: high.copy()}
+    for side, end in ends.items():
+        step, left = scale.copy(), np.arange(levels.size)
+        while (left := left[~members(left).all_settled(end[left], side, levels[left])]).size:
+            end[left] += side * step[left]
+            step[left] *= 2
+            if (step > 1e12 * scale).any():
+                raise UndecidedError("a boundary lies too far out to be told in double precision")
+    return ends[-1], ends[1]
+
+
 class LineMeasure(Protocol):
     """A measure on the line that can be smoothed with a Gaussian."""
 
     @property
-    def support(self) -> tuple[float, float]:
+    def support(self) -> tuple[Any, Any]:
         """Ends of the support, ±∞ where it has none."""
         ...
 
-    def log_smoothed(self, x: FloatArray, sigma: float) -> FloatArray:
+    def log_smoothed(self, x: FloatArray, sigma: Any) -> FloatArray:
         """ln of (q ∗ p_σ)(x), up to a constant that is common to the measures that are compared."""
         ...
 
-    def conditional_mean(self, x: FloatArray, sigma: float) -> FloatArray:
+    def conditional_mean(self, x: FloatArray, sigma: Any) -> FloatArray:
         """E[X | X + σZ = x] under q."""
         ...
 
@@ -202,12 +242,12 @@ class RatioFunction:
     Attributes:
         first: q₁.
         second: q₀.
-        sigma: σ > 0.
+        sigma: σ > 0, or one for each point.
     """
 
     first: LineMeasure
     second: LineMeasure
-    sigma: float
+    sigma: Any
 
     def value(self, x: FloatArray) -> FloatArray:
         with np.errstate(invalid="ignore"):
@@ -228,11 +268,12 @@ class RatioFunction:
         return (first_left - second_right - slack) / variance, (first_right - second_left + slack) / variance
 
     def settled(self, x: float, side: int, level: float) -> bool:
-        at = np.array([x])
-        above = float(self.value(at)[0]) >= level
-        first = float(self.first.conditional_mean(at, self.sigma)[0])
-        second = float(self.second.conditional_mean(at, self.sigma)[0])
+        return bool(self.all_settled(np.array([x]), side, np.array([level]))[0])
+
+    def all_settled(self, x: FloatArray, side: int, level: FloatArray) -> np.ndarray:
+        """``settled`` for each of many points and levels."""
+        above = self.value(x) >= level
+        first, second = (measure.conditional_mean(x, self.sigma) for measure in (self.first, self.second))
         # beyond x each mean lies between its value at x and the end of its support; the slope must lead away
-        if side > 0:
-            return first > self.second.support[1] if above else second > self.first.support[1]
-        return first < self.second.support[0] if above else second < self.first.support[0]
+        first_end, second_end = (measure.support[side > 0] for measure in (self.first, self.second))
+        return np.where(above, side * (first - second_end) > 0, side * (second - first_end) > 0)

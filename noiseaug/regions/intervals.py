@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,14 +18,15 @@ from noiseaug.numerics import (
     FourierStep,
     RatioFunction,
     StepMeasure,
+    find_all_crossings,
     find_crossings,
     margin_from_logs,
-    tail_window,
+    tail_windows,
 )
 from noiseaug.regions.base import ProfileRegion, Region, closing_in, combine_intervals, require_margins
 from noiseaug.validation import FloatArray
 
-__all__ = ["IntervalUnion"]
+__all__ = ["IntervalUnion", "level_sets"]
 
 _WIDE = 0.6  # noise above this share of the circle's length is summed in harmonics, below it over images
 
@@ -188,36 +190,18 @@ class IntervalUnion(ProfileRegion):
 
     def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
         sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)
-        if sigma == 0 or self._is_trivial:
-            return [self for _ in levels]
-        finite = np.isfinite(levels)
-        found = iter(self._level_sets(sigma, levels[finite]) if finite.any() else [])
-        nothing = type(self)(np.empty((0, 2)), self.period, self.origin)
-        return [
-            next(found) if ok else (nothing if m > 0 else nothing.complement())
-            for m, ok in zip(levels, finite, strict=True)
-        ]
+        return level_sets([(self, sigma, float(level)) for level in levels])
 
-    def _level_sets(self, sigma: float, margins: FloatArray) -> list[Self]:
-        arcs = self.arcs
-        if self.period is None:
-            function = RatioFunction(*self._measures(sigma), sigma)
-            levels = special.log_ndtr(margins) - special.log_ndtr(-margins)
-            ends = arcs.ravel()[np.isfinite(arcs.ravel())]
-            low, high = tail_window(function, levels, ends[0] - sigma, ends[-1] + sigma, sigma)
-            crossings = find_crossings(function, levels, np.concatenate([[low], ends, [high]]))
-            low, high = -np.inf, np.inf
-        else:
-            low, high = self.origin, self.origin + self.period
-            cells = np.linspace(low, high, 2 + 4 * len(arcs))
-            if sigma > _WIDE * self.period:
-                series = FourierStep(arcs, self.period, sigma)
-                crossings = find_crossings(series, series.level_of(special.ndtr(margins)), cells)
-            else:
-                ratio = RatioFunction(*self._measures(sigma), sigma)
-                levels = special.log_ndtr(margins) - special.log_ndtr(-margins)
-                crossings = find_crossings(ratio, levels, cells)
-        return [self._from_crossings(c, low, high) for c in crossings]
+    def _level_set_of_waves(self, sigma: float, margin: float) -> Self:
+        """The level set on a circle under wide noise."""
+        low, high = self.origin, self.origin + (self.period or 0.0)
+        series = FourierStep(self.arcs, high - low, sigma)
+        level = series.level_of(special.ndtr(np.array([margin])))
+        return self._from_crossings(find_crossings(series, level, self._cells())[0], low, high)
+
+    def _cells(self) -> FloatArray:
+        """Borders of the first cells of a search on the circle."""
+        return np.linspace(self.origin, self.origin + (self.period or 0.0), 2 + 4 * len(self.arcs))
 
     def _from_crossings(self, crossings: Crossings, low: float, high: float) -> Self:
         # variation diminishing: smoothing cannot create sign changes (on the circle the cut is not one)
@@ -225,3 +209,66 @@ class IntervalUnion(ProfileRegion):
         if crossings.points.size > most:
             raise ArithmeticError(f"{crossings.points.size} crossings found where at most {most} exist")
         return type(self)(crossings.intervals(low, high), self.period, self.origin, crossings.proven and self.proven)
+
+
+Union = TypeVar("Union", bound=IntervalUnion)
+
+
+def level_sets(wanted: Sequence[tuple[Union, float, float]]) -> list[Union]:
+    """``superlevels`` of many regions at many noise levels, searched together.
+
+    Args:
+        wanted: a region, a noise level σ ≥ 0 and a margin each.
+    """
+    result, searched = [region for region, _, _ in wanted], []
+    for place, (region, sigma, margin) in enumerate(wanted):
+        if sigma == 0 or region._is_trivial:
+            continue
+        if not np.isfinite(margin):
+            nothing = type(region)(np.empty((0, 2)), region.period, region.origin)
+            result[place] = nothing if margin > 0 else nothing.complement()
+        elif region.period is not None and sigma > _WIDE * region.period:
+            result[place] = region._level_set_of_waves(sigma, margin)
+        else:
+            searched.append(place)
+    for place, found in zip(searched, _search([wanted[place] for place in searched]), strict=True):
+        result[place] = found
+    return result
+
+
+def _search(wanted: Sequence[tuple[Union, float, float]]) -> list[Union]:
+    """The level sets of sets that are neither empty nor everything, by the ratio of the masses in and outside."""
+    if not wanted:
+        return []
+    known: dict[tuple[int, float], int] = {}
+    unit = np.array([known.setdefault((id(region), sigma), len(known)) for region, sigma, _ in wanted])
+    measures = [region._measures(sigma) for region, sigma in {(id(r), s): (r, s) for r, s, _ in wanted}.values()]
+    inside, outside = (_stacked([pair[k].pieces for pair in measures]) for k in (0, 1))
+    sigmas, margins = (np.array([item[k] for item in wanted], dtype=float) for k in (1, 2))
+
+    def members(which: np.ndarray) -> RatioFunction:
+        mine = unit[which]
+        return RatioFunction(StepMeasure(inside[mine]), StepMeasure(outside[mine]), sigmas[which])
+
+    levels = special.log_ndtr(margins) - special.log_ndtr(-margins)
+    borders = [region._cells() if region.period is not None else region._boundary() for region, _, _ in wanted]
+    on_line = np.flatnonzero([region.period is None for region, _, _ in wanted])
+    if on_line.size:
+        spread = sigmas[on_line]
+        first, last = (np.array([borders[place][end] for place in on_line]) for end in (0, -1))
+        windows = tail_windows(
+            lambda which: members(on_line[which]), levels[on_line], first - spread, last + spread, spread
+        )
+        for place, low, high in zip(on_line, *windows, strict=True):
+            borders[place] = np.concatenate([[low], borders[place], [high]])
+    result = []
+    for (region, _, _), crossings in zip(wanted, find_all_crossings(members, levels, borders), strict=True):
+        ends = (-np.inf, np.inf) if region.period is None else (region.origin, region.origin + region.period)
+        result.append(region._from_crossings(crossings, *ends))
+    return result
+
+
+def _stacked(unions: list[FloatArray]) -> FloatArray:
+    """Unions of intervals as one array, the shorter ones with empty intervals at their ends; shape (unions, k, 2)."""
+    count = max(len(pieces) for pieces in unions)
+    return np.stack([np.concatenate([pieces, np.full((count - len(pieces), 2), pieces[-1, 1])]) for pieces in unions])

@@ -13,7 +13,7 @@ from noiseaug import validation
 from noiseaug.confidence import VoteBudget
 from noiseaug.errors import NoClosedFormError
 from noiseaug.estimates import Estimate, Estimates
-from noiseaug.predictors import SmoothedRegion
+from noiseaug.predictors import SmoothedRegion, smoothed_together
 from noiseaug.regions import Region, batch_of
 from noiseaug.risk.exact_batch import UNPROVEN, BatchStudy
 from noiseaug.tables import Measure, evaluator
@@ -24,6 +24,7 @@ from noiseaug.validation import FloatArray
 __all__ = ["evaluate_exact", "evaluate_many", "finite_sample_curve"]
 
 _BATCH_ROWS = 1 << 15  # values computed at a time: 256 KiB an array
+_SEARCHED = 1 << 10  # level sets searched together
 
 # Levels of the binomial tail at which its average is split into panels.
 _TAIL_LEVELS = np.array([1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 0.1, 0.3])
@@ -64,9 +65,13 @@ def evaluate_many(
     """
     answers = Estimates((len(bases), len(smooth_sigmas), len(asked)))
     left = _fill_together(answers, task, bases, smooth_sigmas, asked)
-    if left:
-        for i, j in np.ndindex(len(bases), len(smooth_sigmas)):
-            _fill_one(answers, (i, j), task, SmoothedRegion(bases[i], smooth_sigmas[j]), left, budget)
+    # quadratures ask for no certified regions
+    radii = left["certified_accuracy"][1] if "certified_accuracy" in left else np.empty(0)
+    width = max(1, _SEARCHED // ((1 + 2 * radii.size) * len(smooth_sigmas)))
+    for low in range(0, len(bases) if left else 0, width):
+        block = smoothed_together(bases[low : low + width], smooth_sigmas, radii)
+        for (i, row), j in itertools.product(enumerate(block, start=low), range(len(smooth_sigmas))):
+            _fill_one(answers, (i, j), task, row[j], left, budget)
     return answers
 
 
