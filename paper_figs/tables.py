@@ -178,9 +178,8 @@ def run_study(study: Study, fast: bool) -> pd.DataFrame:
         fast: in this process; otherwise on every core.
     """
     cells = study.cells()
-    results = dict(
-        run_all(run_cell, [cell for _, cell in cells], jobs=1 if fast else -1, progress=None if fast else study.name)
-    )
+    jobs, title = (1, None) if fast else (-1, study.name)
+    results = dict(run_all(run_cell, [cell for _, cell in cells], jobs=jobs, progress=title, if_worth=True))
     rows = [{**row, **columns} for index, (columns, _) in enumerate(cells) for row in results[index]]
     return to_frame(rows).assign(origin=OURS)
 

@@ -21,7 +21,7 @@ from noiseaug.runs.progress import progress_bar
 
 __all__ = ["check_jobs", "check_wanted", "run_all"]
 
-_START_SECONDS = 2.0  # that worker processes take until they have imported what they need
+_START_SECONDS = 1.5  # that worker processes take, at most, until they have imported what they need
 _DASK_PATIENCE = 5  # seconds for a scheduler to answer
 _WORKER_PATIENCE = 60  # seconds for its first worker to join; a cluster may start them as jobs of their own
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class RunDirectory(run_directory.RunDirectory):
     """The directory of one study, with its finished cells while it is under way."""
 
     def __init__(self, path: Path, study: Study) -> None:
-        super().__init__(path, study.describe(), results=("table.csv",))
+        super().__init__(path, study.describe(), results=("table.csv", "table.parquet"))
         self._journal: Journal | None = None
 
     @property
@@ -87,8 +88,17 @@ class RunDirectory(run_directory.RunDirectory):
             self._journal = Journal(self._cells)
         self._journal.append(json.dumps({"key": key, "rows": rows}) + "\n")
 
+    @property
+    def parquet(self) -> Path:
+        """Where the table lies a second time, where the extra ``parquet`` is installed."""
+        return self.path / "table.parquet"
+
     def finish(self, table: pd.DataFrame) -> None:
         """Writes the table and marks the run complete."""
+        if find_spec("pyarrow") is None:
+            self.parquet.unlink(missing_ok=True)  # of an earlier run
+        else:
+            write_atomically(self.parquet, table.to_parquet(index=False))
         write_atomically(self.table, table.to_csv(index=False))
         self.write_record("complete")
         self._close()
@@ -108,7 +118,7 @@ def run_study(
     Args:
         study: what to run.
         path: directory of the run; created, or that of the same study.
-        jobs: worker processes, −1 for one a core.
+        jobs: worker processes, −1 for one a core; they are started only where they save time.
         resume: take up an unfinished run, or take a complete one as it is.
         dask: address of a Dask scheduler to run on instead of local processes.
         progress: show a bar on standard error.
@@ -124,7 +134,8 @@ def run_study(
             return read_table(directory.table)
         todo = [(key, cell) for key, _, cell in cells if key not in done]
         title = study.name if progress else None
-        for index, rows in run_all(run_cell, [cell for _, cell in todo], jobs=jobs, dask=dask, progress=title):
+        left = [cell for _, cell in todo]
+        for index, rows in run_all(run_cell, left, jobs=jobs, dask=dask, progress=title, if_worth=True):
             key = todo[index][0]
             directory.append(key, rows)
             done[key] = rows

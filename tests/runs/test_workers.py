@@ -52,6 +52,25 @@ def test_more_jobs_work_elsewhere():
     assert os.getpid() not in {found for _, found in run_all(pid, range(8), jobs=2)}
 
 
+def slow_pid(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_worker_processes_only_where_they_save_time(monkeypatch):
+    quick = [found for _, found in run_all(pid, range(50), jobs=2, if_worth=True)]
+    assert quick == [os.getpid()] * 50
+    # two pieces here, the first of which does not count, and the rest elsewhere
+    monkeypatch.setattr("noiseaug.runs.workers._START_SECONDS", 0.1)
+    found = dict(run_all(slow_pid, [0.5, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05], jobs=2, if_worth=True))
+    assert sorted(found) == list(range(8))
+    assert {found[0], found[1]} == {os.getpid()}
+    assert os.getpid() not in {found[index] for index in range(2, 8)}
+    # what is slow once, while it imports, starts none
+    once = dict(run_all(slow_pid, [0.5, *[0.0] * 20], jobs=2, if_worth=True))
+    assert set(once.values()) == {os.getpid()}
+
+
 def threads(_):
     from threadpoolctl import threadpool_info
 

@@ -57,6 +57,23 @@ def test_the_table_is_read_back_number_for_number(tmp_path):
     assert_frame_equal(run(study, tmp_path / "run", resume=True), table, check_exact=True)
 
 
+def test_parquet_beside_the_table(tmp_path):
+    pytest.importorskip("pyarrow", reason="needs noiseaug[parquet]")
+    study = tiny(radii=(0.1,), quantities=("risk", "finite_sample_certified_accuracy"), votes=50)
+    table = run(study, tmp_path / "run")
+    assert_frame_equal(pd.read_parquet(tmp_path / "run" / "table.parquet"), table, check_exact=True)
+
+
+def test_without_pyarrow_no_parquet_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "find_spec", lambda name: None)
+    run(tiny(), tmp_path / "run")
+    assert not (tmp_path / "run" / "table.parquet").exists()
+    # nor one of an earlier run, which may hold other numbers
+    (tmp_path / "run" / "table.parquet").write_bytes(b"old")
+    run(tiny(), tmp_path / "run")
+    assert not (tmp_path / "run" / "table.parquet").exists()
+
+
 def test_a_seed_is_part_of_the_run(file, whole, tmp_path):
     assert call("run", file, "--out", tmp_path / "run", "--jobs", 1, "--seed", 5).status == 0
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
