@@ -101,9 +101,9 @@ def _fill_together(
         rows, columns = slice(low, low + width), slice(first, first + levels)
         study = BatchStudy(task, batch[rows], sigmas[columns])
         for name, (places, radii) in left.items():
-            found = study.find(name, radii)
-            if found is not None:
-                answers.put((rows, columns, places), *found)
+            values = study.find(name, radii)
+            if values is not None:
+                answers.put((rows, columns, places), *values)
                 together[name] = places
     return {name: rest for name, rest in left.items() if name not in together}
 
