@@ -7,22 +7,11 @@ import os
 import platform
 import sys
 import traceback
-from pathlib import Path
 
 import numpy as np
 import scipy
 
 from benchmarks import BENCHMARKS, Row, load, processor
-
-
-def processor() -> str:
-    """The processor's name, or else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [text.partition(":")[2].strip() for text in lines if text.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def machine() -> str:

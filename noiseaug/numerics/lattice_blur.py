@@ -22,12 +22,15 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.numerics.normal import log1mexp
 from noiseaug.validation import FloatArray
 
-__all__ = ["Grid", "axis_kernel", "gaussian_blur", "kernel_matrix", "log_escape", "log_gaussian_blur"]
+__all__ = ["KEPT_SIDE", "Grid", "axis_kernel", "gaussian_blur", "kernel_matrix", "log_escape", "log_gaussian_blur"]
 
 _REACH = 39.0  # exp(−z²/2) underflows just beyond this many standard deviations
 _WIDE = 4.0  # from here on (in cells, or in turns of a circle) sums over the kernel are integrals, to 1e-137
 _TINY = 1e-290  # linear results below are taken again in logarithms
 _BLOCK_FLOATS = 1 << 22  # numbers held at a time by blocked work: 32 MiB
+
+KEPT_SIDE = 256
+"""Cells along an axis up to which its matrices are kept; those of longer ones are not worth their memory."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,14 @@ def kernel_matrix(kernel: FloatArray, rows: slice = slice(None), columns: slice 
     return np.ascontiguousarray(sliding_window_view(_two_sided(kernel), len(kernel))[::-1][rows, columns])
 
 
+@lru_cache(maxsize=64)
+def _kept_matrix(n: int, deviation: float, periodic: bool, truncate: float | None) -> FloatArray:
+    """The whole matrix of a short axis, which costs as much to make as to apply once."""
+    matrix = kernel_matrix(axis_kernel(n, deviation, periodic, truncate))
+    matrix.flags.writeable = False
+    return matrix
+
+
 def _blur_axis(values: FloatArray, axis: int, kernel: FloatArray) -> FloatArray:
     n = values.shape[axis]
     flat = values.reshape(math.prod(values.shape[:axis]), n, -1)
@@ -222,7 +233,14 @@ def gaussian_blur(values: ArrayLike, grid: Grid, sigma: float) -> FloatArray:
         return result.copy()
     first = result.ndim - grid.dim
     for axis, n in enumerate(grid.shape):
-        result = _blur_axis(result, first + axis, axis_kernel(n, deviation, grid.periodic, grid.truncate))
+        kind = n, deviation, grid.periodic, grid.truncate
+        if n <= KEPT_SIDE:
+            flat = result.reshape(math.prod(result.shape[: first + axis]), n, -1)
+            matrix = _kept_matrix(*kind)
+            blurred = flat[:, :, 0] @ matrix.T if flat.shape[2] == 1 else np.matmul(matrix, flat)
+            result = blurred.reshape(result.shape)
+        else:
+            result = _blur_axis(result, first + axis, axis_kernel(*kind))
     return result
 
 

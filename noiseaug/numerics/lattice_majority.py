@@ -18,13 +18,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from noiseaug.numerics.lattice_blur import Grid, axis_kernel, kernel_matrix
+from noiseaug.numerics.lattice_blur import KEPT_SIDE, Grid, axis_kernel, kernel_matrix
 from noiseaug.validation import FloatArray
 
 __all__ = ["FoldedFields", "MajorityFilter"]
 
 _UNIT = 2.0**-24  # relative rounding error of single precision
-_KEPT_SIDE = 256  # matrices of longer axes are not worth their memory
 _Single = NDArray[np.float32]
 
 
@@ -116,7 +115,7 @@ class MajorityFilter:
         spread = fields.spread
         out, rooms = np.empty_like(spread), [np.empty_like(spread[0]) for _ in range(2)]
         kernels = [
-            (_kept_part_kernels if side <= _KEPT_SIDE else _part_kernels)(*self._axis(axis, sigma))
+            (_kept_part_kernels if side <= KEPT_SIDE else _part_kernels)(*self._axis(axis, sigma))
             for axis, side in enumerate(self.grid.shape)
         ]
         # one part through all axes before the next, which stays in the cache
