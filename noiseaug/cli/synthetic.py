@@ -167,7 +167,8 @@ def _run(
     table = run_study(study, path, jobs=jobs, resume=resume, dask=dask)
     summary = view.summarise(table)
     write_atomically(path / "summary.csv", summary.to_csv(index=False))
-    files = [path / "table.csv", path / "summary.csv", path / "run.json"]
+    written = (path / name for name in ("table.csv", "table.parquet", "summary.csv", "run.json"))
+    files = [file for file in written if file.exists()]
     for name, figure in view.draw(table).items():
         target = path / f"{name}.png"
         save_figure(figure, target)
