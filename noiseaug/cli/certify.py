@@ -214,8 +214,8 @@ def certify(
     from noiseaug.subjects import load_subject
     from noiseaug.vision.training import workers
 
-    check_files({"--out": out, "--tsv": tsv}, {"--data": data, "--classifier": classifier})
     with workers(device) as team:
+        team.lead(lambda: check_files({"--out": out, "--tsv": tsv}, {"--data": data, "--classifier": classifier}))
         rule = _certificate(certificate, radius, set_)
         # what needs no training is looked at before it
         rule.check(CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob)))

@@ -137,11 +137,10 @@ def train(
     from noiseaug.vision.training import Job, default_recipe, run_job, workers
     from noiseaug.vision.training.allocator import keep_pages
 
-    check_files(
-        {"--out": [out / name for name in ("run.json", "model.safetensors", "metrics.csv", "state.pt")]},
-        {"--data": data, "--unlabelled": unlabelled, "--init-from": init_from, "--teacher": teacher},
-    )
+    written = [out / name for name in ("run.json", "model.safetensors", "metrics.csv", "state.pt")]
+    read = {"--data": data, "--unlabelled": unlabelled, "--init-from": init_from, "--teacher": teacher}
     with workers(device) as team:
+        team.lead(lambda: check_files({"--out": written}, read))
         if train_sigma is None:
             if objective != "clean":
                 raise InvalidInputError(f"{objective} trains with noise; give its level α as --train-sigma")
