@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,11 +49,12 @@ class Grid:
         quantities: from ``noiseaug.tables.QUANTITIES``.
         rule: ``"augmented"`` and/or ``"convolved"``.
         method: ``"exact"`` and/or ``"sampled"``.
-        n: draws behind sampled values.
+        n: draws behind sampled values, 100 000 by default; with a tolerance the most draws, 10⁸ by default.
         failure_prob: failure probability of their intervals.
         votes: votes behind ``finite_sample_certified_accuracy``.
         vote_failure_prob: failure probability of its certificates.
         votes_per_point: votes at each drawn point where the inner probability is sampled too.
+        tolerance: draw until both ends of the intervals lie this close to the values.
     """
 
     train_sigma: tuple[float, ...]
@@ -61,11 +63,12 @@ class Grid:
     quantities: tuple[str, ...] = ("risk",)
     rule: tuple[str, ...] = ("augmented",)
     method: tuple[str, ...] = ("exact",)
-    n: int = 100_000
+    n: int | None = None
     failure_prob: float = 1e-3
     votes: int = 100_000
     vote_failure_prob: float = 1e-3
     votes_per_point: int | None = None
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("train_sigma", "smooth_sigma", "radii"):
@@ -78,7 +81,10 @@ class Grid:
             if not words:
                 raise InvalidInputError(f"{name} is empty; expected some of {', '.join(allowed)}")
             object.__setattr__(self, name, distinct(name, words))
-        object.__setattr__(self, "n", validation.integer("n", self.n, at_least=2))
+        if self.n is not None:
+            object.__setattr__(self, "n", validation.integer("n", self.n, at_least=2))
+        if self.tolerance is not None:
+            object.__setattr__(self, "tolerance", validation.positive("tolerance", self.tolerance))
         object.__setattr__(self, "votes", validation.integer("votes", self.votes))
         for name in ("failure_prob", "vote_failure_prob"):
             object.__setattr__(self, name, validation.probability(name, getattr(self, name)))
@@ -130,9 +136,9 @@ def _sequence(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def run_cell(cell: Cell) -> list[dict[str, Any]]:
-    """The rows of one cell, as plain values."""
-    found, grid = run_cells((cell,)), cell.grid
+def run_cell(cell: Cell, threads: int = 1) -> list[dict[str, Any]]:
+    """The rows of one cell, as plain values; ``threads`` as in :func:`run_cells`."""
+    found, grid = run_cells((cell,), threads), cell.grid
     asked = grid.measures
     facts = {"task": str(cell.task), "rule": cell.rule, "train_sigma": cell.train_sigma}
     extra = _vote_columns(grid)
@@ -143,8 +149,12 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
     return rows
 
 
-def run_cells(cells: tuple[Cell, ...]) -> Estimates:
+def run_cells(cells: tuple[Cell, ...], threads: int = 1) -> Estimates:
     """Cells of one task, rule, grid and seed together, which is faster than one by one.
+
+    Args:
+        cells: what to evaluate.
+        threads: threads that draw samples, −1 for one a core.
 
     Returns:
         Shape (cells, smooth_sigma, method, measures).
@@ -169,6 +179,8 @@ def run_cells(cells: tuple[Cell, ...]) -> Estimates:
                 seed=cells[i].seed,
                 failure_prob=grid.failure_prob,
                 votes_per_point=grid.votes_per_point,
+                tolerance=grid.tolerance,
+                jobs=threads,
             )
             found.put_all((i, j, m), estimates)
     return found
@@ -232,11 +244,12 @@ def sweep(
     quantities: Any = ("risk",),
     rule: Any = "augmented",
     method: Any = "exact",
-    n: int = 100_000,
+    n: int | None = None,
     failure_prob: float = 1e-3,
     votes: int = 100_000,
     vote_failure_prob: float = 1e-3,
     votes_per_point: int | None = None,
+    tolerance: float | None = None,
     seed: int = 0,
     jobs: int = 1,
     progress: bool = False,
@@ -251,13 +264,16 @@ def sweep(
         quantities: names from ``noiseaug.tables.QUANTITIES``.
         rule: ``"augmented"``, ``"convolved"`` or both.
         method: ``"exact"``, ``"sampled"`` or both.
-        n: draws behind sampled values.
+        n: draws behind sampled values, 100 000 by default; with a tolerance the most draws, 10⁸ by default.
         failure_prob: failure probability of sampled intervals.
         votes: votes behind ``finite_sample_certified_accuracy``.
         vote_failure_prob: failure probability of its certificates.
         votes_per_point: sample the inner probability too, with this many votes at each point.
+        tolerance: draw until both ends of the intervals lie this close to the values, in the quantity's units; they
+            hold wherever it stops.
         seed: seed of sampled values; all cells see the same points.
-        jobs: worker processes (joblib); −1 for one a core. They are started only where they save time.
+        jobs: worker processes (joblib); −1 for one a core. They are started only where they save time; a sweep of fewer
+            cells draws its samples by the others.
         progress: show a bar on standard error.
 
     Returns:
@@ -273,7 +289,7 @@ def sweep(
         >>> sweep(task, train_sigma=[0, 0.25], smooth_sigma=[0.25]).value.round(4).tolist()
         [0.4994, 0.0228]
     """
-    from noiseaug.runs import run_all
+    from noiseaug.runs import run_all, threads_each
 
     grid = Grid(
         _sequence(train_sigma),
@@ -287,6 +303,7 @@ def sweep(
         votes,
         vote_failure_prob,
         votes_per_point,
+        tolerance,
     )
     tasks = [task] if isinstance(task, Task) else _sequence(task)
     if not tasks or not all(isinstance(one, Task) for one in tasks):
@@ -296,5 +313,6 @@ def sweep(
     cells = [cell for one in tasks for cell in grid.cells(one, seed)]
     # worker processes and a progress bar want many pieces
     pieces = _pieces(cells, together=jobs == 1 and not progress)
-    results = dict(run_all(run_cells, pieces, jobs=jobs, progress="sweep" if progress else None, if_worth=True))
+    run = partial(run_cells, threads=threads_each(jobs, len(pieces)))
+    results = dict(run_all(run, pieces, jobs=jobs, progress="sweep" if progress else None, if_worth=True))
     return _frame(cells, [results[index] for index in range(len(pieces))])

@@ -104,6 +104,12 @@ class ProfileRegion(Region):
     def same_coordinate(self, other: Region) -> bool:
         """Whether the other region is a union of intervals in the same coordinate."""
 
+    def passing_coordinates(self, sigma: float, margins: ArrayLike) -> tuple[FloatArray, bool]:
+        """Coordinates at which the margin passes any of the levels, flat, and whether these are surely all."""
+        levels = self.superlevels(sigma, margins)
+        ends = np.concatenate([np.empty(0), *(level.profile().ravel() for level in levels)])
+        return ends[np.isfinite(ends)], all(level.proven for level in levels)
+
     def level_coordinates(self, sigma: float, margins: ArrayLike) -> FloatArray:
         """Coordinates at which the margin passes any of the levels or turns, with the region's own ends; flat.
 
@@ -122,15 +128,26 @@ class ProfileRegion(Region):
         return in_intervals(self.coordinate(x), self.profile())
 
     def margin(self, x: ArrayLike, sigma: float) -> FloatArray:
+        return self.margin_of(self.coordinate(x), sigma)
+
+    def margin_of(self, coordinate: FloatArray, sigma: float) -> FloatArray:
+        """``margin`` at points with the given coordinate, at σ = 0 too."""
         sigma = validation.nonnegative("sigma", sigma)
-        c = self.coordinate(x)
         if sigma == 0:
-            return np.where(in_intervals(c, self.profile()), np.inf, -np.inf)
-        return self.margin_at(c, sigma)
+            return np.where(in_intervals(coordinate, self.profile()), np.inf, -np.inf)
+        return self.margin_at(coordinate, sigma)
 
     def distance_to_boundary(self, x: ArrayLike) -> FloatArray:
-        c = self.coordinate(x)
+        return self.distance_of(self.coordinate(x))
+
+    def distance_coordinates(self, radius: float) -> FloatArray:
+        """Coordinates outside of which the distance to the boundary does not pass the radius; flat."""
         ends = self._boundary()
+        return np.concatenate([ends - radius, ends, ends + radius])
+
+    def distance_of(self, coordinate: FloatArray) -> FloatArray:
+        """``distance_to_boundary`` of points with the given coordinate."""
+        c, ends = coordinate, self._boundary()
         if ends.size == 0:
             return np.full(c.shape, np.inf)
         # the nearest end is one of the two around the coordinate

@@ -86,6 +86,12 @@ class IntervalUnion(ProfileRegion):
         ends = arcs.ravel()
         return np.sort(np.concatenate([ends - self.period, ends, ends + self.period]))
 
+    def distance_coordinates(self, radius: float) -> FloatArray:
+        places = super().distance_coordinates(radius)
+        if self.period is None:
+            return places
+        return places[(places >= self.origin) & (places <= self.origin + self.period)]
+
     @cached_property
     def arcs(self) -> FloatArray:
         """The intervals with touching ones joined, on the circle across the cut as well (the last may pass it)."""

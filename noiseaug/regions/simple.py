@@ -52,6 +52,9 @@ class HalfSpace(ProfileRegion):
     def margin_at(self, coordinate: ArrayLike, sigma: float) -> FloatArray:
         return np.asarray(coordinate, dtype=float) / sigma
 
+    def passing_coordinates(self, sigma: float, margins: ArrayLike) -> tuple[FloatArray, bool]:
+        return sigma * require_margins(margins), True
+
     def level_coordinates(self, sigma: float, margins: ArrayLike) -> FloatArray:
         # the levels of a half-space are other half-spaces, each with a coordinate of its own
         return np.append(sigma * require_margins(margins), 0.0)
@@ -120,6 +123,11 @@ class Ball(ProfileRegion):
 
     def same_coordinate(self, other: Region) -> bool:
         return isinstance(other, Ball) and other.dim == self.dim
+
+    def passing_coordinates(self, sigma: float, margins: ArrayLike) -> tuple[FloatArray, bool]:
+        # the margin is monotone in the distance; at the centre it may come within rounding of a level
+        passed, _ = super().passing_coordinates(sigma, margins)
+        return np.append(passed, 0.0), True
 
     def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
         sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)

@@ -7,11 +7,13 @@ from typing import TypedDict, Unpack
 
 from noiseaug import validation
 from noiseaug.confidence import VoteBudget
+from noiseaug.errors import InvalidInputError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion
 from noiseaug.risk.exact import evaluate_exact
 from noiseaug.risk.sampled import evaluate_sampled
 from noiseaug.risk.voted import VotedPredictor, evaluate_voted
+from noiseaug.runs import check_jobs
 from noiseaug.tables import Measure
 from noiseaug.tasks import Task
 
@@ -28,6 +30,9 @@ __all__ = [
 ]
 
 METHODS = ("exact", "sampled")
+DRAWS = 100_000
+"""Draws behind a sampled value where nothing else is said."""
+_MOST_DRAWS = 10**8  # with a tolerance
 
 Predictor = SmoothedRegion | VotedPredictor
 
@@ -37,10 +42,12 @@ class Options(TypedDict, total=False):
 
     method: str
     budget: VoteBudget | None
-    n: int
+    n: int | None
     seed: int
     failure_prob: float
     votes_per_point: int | None
+    tolerance: float | None
+    jobs: int
 
 
 def evaluate(
@@ -50,10 +57,12 @@ def evaluate(
     *,
     method: str = "exact",
     budget: VoteBudget | None = None,
-    n: int = 100_000,
+    n: int | None = None,
     seed: int = 0,
     failure_prob: float = 1e-3,
     votes_per_point: int | None = None,
+    tolerance: float | None = None,
+    jobs: int = -1,
 ) -> list[Estimate]:
     """Many quantities of one smoothed classifier.
 
@@ -63,24 +72,40 @@ def evaluate(
         asked: what to evaluate; level sets and draws are shared.
         method: ``"exact"`` (closed form or quadrature with its error) or ``"sampled"``.
         budget: votes and failure probability behind ``finite_sample_certified_accuracy``.
-        n: draws of (X, Y) for ``"sampled"``.
-        seed: seed of the draws; equal seeds give equal points for every predictor (common random numbers).
+        n: draws of (X, Y) for ``"sampled"``, 100 000 by default; with a tolerance the most draws, 10⁸ by default.
+        seed: seed of the draws; equal seeds give common random numbers for every predictor: equal points, or where
+            coordinates are drawn instead of points, equal distances from the origin or from the Bayes hyperplane.
         failure_prob: probability that a sampled interval misses the true value, at most.
         votes_per_point: draw this many votes at each point instead of using the region's own Gaussian mass; the
             intervals then cover both layers. Data sets (``PointMasses``) need it.
+        tolerance: draw until both ends of every interval lie this close to its value, in the quantity's units, or
+            until ``n`` draws are made. The intervals hold at all looks together, so stopping early costs no validity.
+        jobs: threads that draw, −1 for one a core. The numbers do not depend on it.
 
     Raises:
         NoClosedFormError: where the task has no closed form; it names the method to use.
-        InvalidInputError: for an unknown method or bad numbers.
+        InvalidInputError: for an unknown method, bad numbers, or a tolerance where votes are drawn.
     """
     validation.choice("method", method, METHODS)
     budget = budget or VoteBudget()
     validation.probability("failure_prob", failure_prob)
     if method == "exact":
         return evaluate_exact(task, predictor, asked, budget)
-    n, seed = validation.integer("n", n), validation.integer("seed", seed, at_least=0)
+    seed = validation.integer("seed", seed, at_least=0)
+    check_jobs(jobs)
+    if tolerance is not None:
+        tolerance = validation.positive("tolerance", tolerance)
+    if n is None:
+        n = DRAWS if tolerance is None else _MOST_DRAWS
+    n = validation.integer("n", n)
     if votes_per_point is None and not isinstance(predictor, VotedPredictor):
-        return evaluate_sampled(task, predictor, asked, budget, n=n, seed=seed, failure_prob=failure_prob)
+        return evaluate_sampled(
+            task, predictor, asked, budget, n=n, seed=seed, failure_prob=failure_prob, tolerance=tolerance, jobs=jobs
+        )
+    if tolerance is not None:
+        raise InvalidInputError(
+            f"tolerance is {tolerance:g}, but votes limit how narrow an interval becomes; give n and votes_per_point"
+        )
     votes = validation.integer("votes_per_point", 1000 if votes_per_point is None else votes_per_point)
     return evaluate_voted(task, predictor, asked, budget, votes, n=n, seed=seed, failure_prob=failure_prob)
 

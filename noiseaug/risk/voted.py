@@ -19,7 +19,7 @@ from noiseaug.errors import NoClosedFormError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion, bayes
 from noiseaug.regions import Region
-from noiseaug.risk.sampled import sample_chunks
+from noiseaug.risk.sampled_draws import sample_chunks
 from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import Task
 from noiseaug.validation import FloatArray

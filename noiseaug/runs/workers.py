@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from noiseaug.errors import InvalidInputError, NoiseaugError
 from noiseaug.runs.progress import progress_bar
 
-__all__ = ["check_jobs", "check_wanted", "run_all"]
+__all__ = ["check_jobs", "check_wanted", "run_all", "threads_each"]
 
 _START_SECONDS = 1.5  # that worker processes take, at most, until they have imported what they need
 _DASK_PATIENCE = 5  # seconds for a scheduler to answer
@@ -81,6 +81,18 @@ def check_jobs(jobs: int) -> None:
     """Raises InvalidInputError unless ``jobs`` is a number of worker processes, as for :func:`run_all`."""
     if isinstance(jobs, bool) or not isinstance(jobs, numbers.Integral) or jobs == 0 or jobs < -1:
         raise InvalidInputError(f"jobs is {jobs!r}; expected a number of processes, or -1 for one a core")
+
+
+def threads_each(jobs: int, pieces: int) -> int:
+    """Threads that each piece may use where ``run_all`` has more workers to give than pieces.
+
+    Args:
+        jobs: as for :func:`run_all`.
+        pieces: number of pieces.
+    """
+    check_jobs(jobs)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, (cores if jobs == -1 else jobs) // max(1, pieces))
 
 
 def check_wanted() -> None:

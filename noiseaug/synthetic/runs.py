@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from noiseaug.runs import directory as run_directory
-from noiseaug.runs import run_all, write_atomically
+from noiseaug.runs import run_all, threads_each, write_atomically
 from noiseaug.runs.decoding import decode
 from noiseaug.runs.journal import Journal, whole_lines
 from noiseaug.sweeps import run_cell
@@ -135,7 +136,8 @@ def run_study(
         todo = [(key, cell) for key, _, cell in cells if key not in done]
         title = study.name if progress else None
         left = [cell for _, cell in todo]
-        for index, rows in run_all(run_cell, left, jobs=jobs, dask=dask, progress=title, if_worth=True):
+        run = partial(run_cell, threads=1 if dask else threads_each(jobs, len(left)))
+        for index, rows in run_all(run, left, jobs=jobs, dask=dask, progress=title, if_worth=True):
             key = todo[index][0]
             directory.append(key, rows)
             done[key] = rows

@@ -17,6 +17,7 @@ import numpy as np
 from noiseaug import tasks, validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import is_plain
+from noiseaug.risk.evaluate import DRAWS
 from noiseaug.runs.decoding import convert
 from noiseaug.sweeps import Cell, Grid
 from noiseaug.tables import distinct, steps
@@ -166,11 +167,20 @@ class Study:
                     "task": part.task,
                     "fixed": _plain(part.fixed),
                     "vary": _plain(part.vary),
-                    "grid": {f.name: _plain(getattr(part.grid, f.name)) for f in fields(Grid)},
+                    "grid": _described(part.grid),
                 }
                 for part in self.parts
             ],
         }
+
+
+def _described(grid: Grid) -> dict[str, Any]:
+    described = {f.name: _plain(getattr(grid, f.name)) for f in fields(Grid)}
+    if grid.tolerance is None:
+        # as before there were tolerances, so that runs from then stay the same runs
+        del described["tolerance"]
+        described["n"] = DRAWS if grid.n is None else grid.n
+    return described
 
 
 def _plain(value: Any) -> Any:

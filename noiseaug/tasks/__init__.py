@@ -1,18 +1,19 @@
 """Tasks: laws of a labelled point (X, Y), each a frozen description with a sampler and, where known, exact risks."""
 
-from noiseaug.tasks.base import BinaryTask, ProfileTask, Task
+from noiseaug.tasks.base import BinaryTask, CoordinateTask, ProfileTask, Task
 from noiseaug.tasks.discs import DiscLattice, PublishedDiscs
 from noiseaug.tasks.gaussian import GaussianPair
 from noiseaug.tasks.lattice import Lattice, LatticeTask, disagreement_curves
 from noiseaug.tasks.line import Intervals
 from noiseaug.tasks.mixture import MixtureOnLine
 from noiseaug.tasks.points import KernelRule, PointMasses
-from noiseaug.tasks.radial import ConcentricGaussians, ConcentricSpheres, IsolatedBall
+from noiseaug.tasks.radial import ConcentricGaussians, ConcentricSpheres, IsolatedBall, RadialTask
 
 __all__ = [
     "BinaryTask",
     "ConcentricGaussians",
     "ConcentricSpheres",
+    "CoordinateTask",
     "DiscLattice",
     "GaussianPair",
     "Intervals",
@@ -24,6 +25,7 @@ __all__ = [
     "PointMasses",
     "ProfileTask",
     "PublishedDiscs",
+    "RadialTask",
     "Task",
     "disagreement_curves",
 ]

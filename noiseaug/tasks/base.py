@@ -19,7 +19,10 @@ from noiseaug.regions.base import combine_intervals
 from noiseaug.tasks.laws import Law
 from noiseaug.validation import FloatArray
 
-__all__ = ["BinaryTask", "ProfileTask", "Task", "describe_value"]
+__all__ = ["BinaryTask", "CoordinateSampler", "CoordinateTask", "ProfileTask", "Task", "describe_value"]
+
+CoordinateSampler = Callable[[int, np.random.Generator], tuple[FloatArray, FloatArray, np.ndarray]]
+"""Draws n points as their coordinates in a region and in the Bayes region, and their labels; each of shape (n,)."""
 
 _BLOCK = 1 << 12  # coordinates whose margin is asked for at a time
 _ROUNDS = 24  # halvings of panels before their error is reported as it is
@@ -146,9 +149,11 @@ class BinaryTask(Task):
 
     def log_odds(self, x: ArrayLike, noise_sigma: float = 0.0) -> FloatArray:
         """ln of P(Y=1 given X + σZ = x) / P(Y=0 given X + σZ = x), shape (n,)."""
+        return self._log_odds(self.log_density(x, 1, noise_sigma), self.log_density(x, 0, noise_sigma))
+
+    def _log_odds(self, log_density_1: FloatArray, log_density_0: FloatArray) -> FloatArray:
         with np.errstate(invalid="ignore"):
-            ratio = self.log_density(x, 1, noise_sigma) - self.log_density(x, 0, noise_sigma)
-        return special.logit(self.prior) + ratio
+            return special.logit(self.prior) + (log_density_1 - log_density_0)
 
     def regression(self, x: ArrayLike) -> FloatArray:
         """h(x) = P(Y=1 given X=x), shape (n,)."""
@@ -231,6 +236,22 @@ class ProfileTask(BinaryTask):
             for keep in missed
         )
         return lost - gained
+
+
+class CoordinateTask(ProfileTask):
+    """A profile task whose coordinates can be drawn without the points, at a cost that no dimension raises."""
+
+    @abstractmethod
+    def coordinate_sampler(self, region: ProfileRegion) -> CoordinateSampler:
+        """What draws all that decides about X: its coordinate in the region, that in the Bayes region, and its label.
+
+        Raises:
+            NoClosedFormError: for a region whose coordinate has no known law.
+        """
+
+    @abstractmethod
+    def regression_at(self, bayes_coordinate: FloatArray) -> FloatArray:
+        """h at points with the given coordinate in the Bayes region, shape (n,)."""
 
 
 def _panel_sums(

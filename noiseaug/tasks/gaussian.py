@@ -15,7 +15,7 @@ from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.numerics import bracketed_roots, log_normal_interval, panel_nodes
 from noiseaug.regions import HalfSpace, ProfileRegion, Region
-from noiseaug.tasks.base import ProfileTask
+from noiseaug.tasks.base import CoordinateSampler, CoordinateTask
 from noiseaug.tasks.laws import MixtureLaw
 from noiseaug.validation import FloatArray
 
@@ -23,7 +23,7 @@ __all__ = ["GaussianPair"]
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianPair(ProfileTask):
+class GaussianPair(CoordinateTask):
     """X given Y=y is N(mean_y, covariance).
 
     The augmented rule is the half-space with normal (Σ + α²I)⁻¹(μ₁ − μ₀); smoothing leaves it as it is, so β plays no
@@ -136,6 +136,27 @@ class GaussianPair(ProfileTask):
         means = (np.sum(normals * mean, axis=1) - offsets) / lengths
         return means, np.linalg.norm(self._spread(normals / lengths[:, None]), axis=1)
 
+    def coordinate_sampler(self, region: ProfileRegion) -> CoordinateSampler:
+        """The signed distances to two hyperplanes are jointly normal: two normal numbers a draw, in any dimension."""
+        bayes = self.augmented_region(0.0)
+        laws = [[self.law(label, side) for label in (0, 1)] for side in (region, bayes)]
+        assert isinstance(region, HalfSpace)
+        means, bayes_means = (np.array([law.means[0] for law in pair]) for pair in laws)
+        std, bayes_std = (float(pair[0].stds[0]) for pair in laws)
+        cosine, sine = _angle(self._spread(region) / std, self._spread(bayes) / bayes_std)
+
+        def draw(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, np.ndarray]:
+            y = (rng.random(n) < self.prior).astype(int)
+            # the first number is the same for all regions, so that equal seeds give common random numbers
+            first, second = rng.standard_normal(n), rng.standard_normal(n)
+            return means[y] + std * (cosine * first + sine * second), bayes_means[y] + bayes_std * first, y
+
+        return draw
+
+    def regression_at(self, bayes_coordinate: FloatArray) -> FloatArray:
+        # the log-odds are w·x − b of the Bayes half-space
+        return special.expit(float(np.linalg.norm(self.augmented_region(0.0).normal)) * bayes_coordinate)
+
     def _difference_mass(self, label: int, first: Region, second: Region, keep: list[tuple[bool, bool]]) -> float:
         """P(X in exactly the chosen one of two half-spaces), by Owen's T: the sum of two wedges.
 
@@ -213,6 +234,12 @@ class GaussianPair(ProfileTask):
         low, high = np.log(values.min()) + odds, np.log(values.max()) + odds
         root = bracketed_roots(excess, low - 1e-9 * abs(low) - 1e-9, high + 1e-9 * abs(high) + 1e-9)
         return float(np.exp(0.5 * root[0]))
+
+
+def _angle(u: FloatArray, v: FloatArray) -> tuple[float, float]:
+    """Cosine and sine of the angle between two unit vectors, through 1 − cosine, which stays exact for small angles."""
+    distance = 0.5 * float(np.sum((u - v) ** 2))
+    return 1 - distance, float(np.sqrt(max(distance * (2 - distance), 0.0)))
 
 
 def _symmetric_difference(h: float, k: float, distance: float) -> float:

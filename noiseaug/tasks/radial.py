@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,11 +21,11 @@ from noiseaug.numerics import (
     panel_nodes,
 )
 from noiseaug.regions import Ball, ProfileRegion
-from noiseaug.tasks.base import ProfileTask
+from noiseaug.tasks.base import CoordinateSampler, CoordinateTask, ProfileTask
 from noiseaug.tasks.laws import AtomLaw, ChiLaw, Law, ShellLaw
 from noiseaug.validation import FloatArray
 
-__all__ = ["ConcentricGaussians", "ConcentricSpheres", "IsolatedBall"]
+__all__ = ["ConcentricGaussians", "ConcentricSpheres", "IsolatedBall", "RadialTask"]
 
 
 def _check_radial(task: ProfileTask, inner: str, outer: str) -> None:
@@ -46,8 +47,36 @@ def _norms(x: ArrayLike, dim: int) -> FloatArray:
     return np.linalg.norm(validation.points(x, dim), axis=1)
 
 
+class RadialTask(CoordinateTask):
+    """A task that depends on |x| alone: |X| and Y decide everything, so that they are enough of a sample."""
+
+    @abstractmethod
+    def sample_norms(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        """n independent draws of |X| and Y, each of shape (n,); in law those of ``sample``, from fewer numbers."""
+
+    @abstractmethod
+    def log_density_at(self, norms: FloatArray, label: int, noise_sigma: float = 0.0) -> FloatArray:
+        """``log_density`` at points with the given norms."""
+
+    def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
+        return self.log_density_at(_norms(x, self.dim), label, noise_sigma)
+
+    def coordinate_sampler(self, region: ProfileRegion) -> CoordinateSampler:
+        _require_ball(region, self.dim)
+
+        def draw(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, np.ndarray]:
+            norms, y = self.sample_norms(n, rng)
+            return norms, norms, y
+
+        return draw
+
+    def regression_at(self, bayes_coordinate: FloatArray) -> FloatArray:
+        logs = [self.log_density_at(bayes_coordinate, label) for label in (1, 0)]
+        return special.expit(self._log_odds(*logs))
+
+
 @dataclass(frozen=True)
-class ConcentricGaussians(ProfileTask):
+class ConcentricGaussians(RadialTask):
     """X given Y=y is N(0, std_y² I); class 1 is the inner one.
 
     Attributes:
@@ -76,9 +105,16 @@ class ConcentricGaussians(ProfileTask):
         x *= np.where(y == 1, self.std_1, self.std_0)[:, None]
         return x, y
 
-    def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
+    def sample_norms(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        y = (rng.random(n) < self.prior).astype(int)
+        # half of a chi-square number with d degrees of freedom has the gamma law of shape d/2
+        norms = np.sqrt(2 * rng.standard_gamma(0.5 * self.dim, n))
+        norms *= np.where(y == 1, self.std_1, self.std_0)
+        return norms, y
+
+    def log_density_at(self, norms: FloatArray, label: int, noise_sigma: float = 0.0) -> FloatArray:
         variance = self._std(label) ** 2 + noise_sigma**2
-        return -0.5 * (_norms(x, self.dim) ** 2 / variance + self.dim * np.log(2 * np.pi * variance))
+        return -0.5 * (norms**2 / variance + self.dim * np.log(2 * np.pi * variance))
 
     def _curve(self, train_sigma: float) -> tuple[float, float]:
         """a and b of the log-odds a − b|x|² of the noised law; differences of variances taken before any logarithm."""
@@ -135,7 +171,7 @@ def _mean_logistic(dim: int, distance: float, sigma: float, level: float, slope:
 
 
 @dataclass(frozen=True)
-class ConcentricSpheres(ProfileTask):
+class ConcentricSpheres(RadialTask):
     """X given Y=y is uniform on the sphere |x| = radius_y; class 1 is the inner one.
 
     Without noise any region between the spheres is a Bayes rule; the limit of the noised rule as α → 0 is taken, the
@@ -167,9 +203,13 @@ class ConcentricSpheres(ProfileTask):
         x *= (np.where(y == 1, self.radius_1, self.radius_0) / np.linalg.norm(x, axis=1))[:, None]
         return x, y
 
-    def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
+    def sample_norms(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        y = (rng.random(n) < self.prior).astype(int)
+        return np.where(y == 1, self.radius_1, self.radius_0), y
+
+    def log_density_at(self, norms: FloatArray, label: int, noise_sigma: float = 0.0) -> FloatArray:
         """ln density of X + σZ; at σ = 0, 0 on the sphere (to 1e-9) and −∞ off it."""
-        norms, radius = _norms(x, self.dim), self._radius(label)
+        radius = self._radius(label)
         if noise_sigma == 0:
             return np.where(np.abs(norms - radius) <= 1e-9 * radius, 0.0, -np.inf)
         return log_sphere_density(self.dim, radius, norms, noise_sigma)
@@ -199,7 +239,7 @@ class ConcentricSpheres(ProfileTask):
 
 
 @dataclass(frozen=True)
-class IsolatedBall(ProfileTask):
+class IsolatedBall(RadialTask):
     """h is the indicator of {|x| ≤ radius} and the marginal is flat: the building block of Pal & Sulam.
 
     The flat marginal reaches over all of R^d, so the augmented and the convolved rule are the same. Risks are averages
@@ -233,14 +273,17 @@ class IsolatedBall(ProfileTask):
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
         x = rng.standard_normal((n, self.dim))
-        norms = self._window * rng.random(n) ** (1 / self.dim)
+        norms, y = self.sample_norms(n, rng)
         x *= (norms / np.linalg.norm(x, axis=1))[:, None]
-        return x, (norms <= self.radius).astype(int)
+        return x, y
 
-    def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
+    def sample_norms(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
+        norms = self._window * rng.random(n) ** (1 / self.dim)
+        return norms, (norms <= self.radius).astype(int)
+
+    def log_density_at(self, norms: FloatArray, label: int, noise_sigma: float = 0.0) -> FloatArray:
         """ln of the class's flat (Lebesgue) density after noise, divided by the prior: q_y ∗ p_σ up to one constant."""
         share = np.log(self.prior) if label else np.log1p(-self.prior)
-        norms = _norms(x, self.dim)
         if noise_sigma == 0:
             return np.where((norms <= self.radius) == bool(label), 0.0, -np.inf) - share
         inside, outside = norm_log_tails(self.dim, norms, self.radius, noise_sigma)

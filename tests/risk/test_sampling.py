@@ -58,8 +58,7 @@ def test_memory_does_not_grow_with_the_draws(task):
         Measure("adversarial_accuracy", 0.1),
     ]
     peaks = []
-    for n in (40_000, 120_000):
-        n = n // 8 if task.dim > 1 else n
+    for n in (34_000, 68_000):
         tracemalloc.start()
         evaluate(task, predictor, asked, method="sampled", n=n)
         peaks.append(tracemalloc.get_traced_memory()[1])

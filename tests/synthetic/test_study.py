@@ -350,6 +350,7 @@ def test_every_field_of_a_grid_is_in_the_description():
         "votes": 77,
         "vote_failure_prob": 0.02,
         "votes_per_point": 77,
+        "tolerance": 0.02,
     }
     assert set(changed) == {field.name for field in fields(Grid)}
     base = tiny().describe()
