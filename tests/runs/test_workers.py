@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from noiseaug import InvalidInputError, NoiseaugError
-from noiseaug.runs import check_wanted, run_all
+from noiseaug.runs import check_wanted, run_all, threads_each
 from noiseaug.synthetic.runs import run_study
 from tests.helpers.running import PATIENCE, ROOT, call, dask_cluster, start, wait_until
 from tests.helpers.studies import tiny
@@ -75,6 +75,14 @@ def threads(_):
     from threadpoolctl import threadpool_info
 
     return {pool["num_threads"] for pool in threadpool_info()}
+
+
+def test_few_pieces_share_the_workers():
+    assert [threads_each(8, pieces) for pieces in (0, 1, 2, 3, 8, 100)] == [8, 8, 4, 2, 1, 1]
+    assert threads_each(1, 1) == 1
+    assert threads_each(-1, 1) >= 1
+    with pytest.raises(InvalidInputError, match="jobs is 0"):
+        threads_each(0, 1)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

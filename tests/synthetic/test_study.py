@@ -361,6 +361,25 @@ def test_every_field_of_a_grid_is_in_the_description():
     assert tiny().with_settings({"std_1": [0.2]}).describe() != base
 
 
+def test_a_study_samples_to_a_tolerance(tmp_path):
+    """From a file and by ``--set``; without a tolerance the description is that of before there were any."""
+    path = tmp_path / "study.toml"
+    path.write_text(FILE.replace("n = 200", "tolerance = 0.02"), encoding="utf-8")
+    parts = read_toml(path).with_settings({"tolerance": [0.03]}).parts
+    assert {part.grid.tolerance for part in parts} == {0.03}
+    assert read_toml(path).parts[0].grid.tolerance == 0.02
+    study = Study("close", "a tolerance", (replace(parts[0], vary={"dim": [2]}),))
+    table = run(study, tmp_path / "run")
+    sampled = table[table["method"] == "sampled"]
+    assert len(sampled) == 15
+    assert (sampled["upper"] - sampled["value"] <= 0.03).all()
+    assert (sampled["n"] < 10**6).all()
+    assert study.describe()["parts"][0]["grid"]["tolerance"] == 0.03
+    plain = tiny().describe()["parts"][0]["grid"]
+    assert "tolerance" not in plain
+    assert plain["n"] == 100_000
+
+
 def test_every_public_task_can_be_named_in_a_file():
     named = {name.split(".")[0] for name in TASKS}
     public = [getattr(tasks, name) for name in tasks.__all__ if isinstance(getattr(tasks, name), type)]
