@@ -26,33 +26,26 @@ from noiseaug import plotting, sweep, tasks
 from noiseaug.runs import save_figure, threads_each, write_atomically
 
 DIMENSIONS = (2, 10, 100, 1_000, 10_000, 100_000)
-TASKS = {
-    "GaussianPair, d = 4": tasks.GaussianPair([1, 0.5, 0.25, 0], [-1, -0.5, -0.25, 0], [1.0, 0.5, 0.2, 0.1]),
-    "ConcentricGaussians, d = 100": tasks.ConcentricGaussians(100, 0.3, 0.4),
-}
-LIMITS = {
-    "rows": "closed forms: building the frame",
-    "draws": "sampled: drawing random numbers",
-    "dimension": "sampled, n = 1e5, and a closed form",
-    "cores": "the rest of one core's work",
-}
+PAIR = tasks.GaussianPair([1, 0.5, 0.25, 0], [-1, -0.5, -0.25, 0], [1.0, 0.5, 0.2, 0.1])  # type: ignore[arg-type]
 
 
 class Curve(NamedTuple):
-    """Something measured at several sizes."""
+    """Something measured at several sizes, and what its cost consists of."""
 
     against: str
     name: str
+    limit: str
     sizes: tuple[int, ...]
     run: Callable[[int], object]
 
 
-def study(task: tasks.Task, rows: int) -> object:
-    """A sweep of about so many rows: levels and radii in the ratio 1 : 1 : 1."""
+def study(task: tasks.Task, rows: int, jobs: int = 1) -> object:
+    """A sweep of about so many rows, over as many levels α as β and radii."""
     side = round(rows ** (1 / 3))
     alphas, betas = np.linspace(0, 0.6, side), np.linspace(0.05, 0.6, side)
     radii = np.linspace(0, 1, -(-rows // side**2))
-    return sweep(task, train_sigma=alphas, smooth_sigma=betas, radii=radii, quantities="certified_accuracy")
+    asked = {"train_sigma": alphas, "smooth_sigma": betas, "radii": radii, "quantities": "certified_accuracy"}
+    return sweep(task, **asked, jobs=jobs)  # type: ignore[arg-type]
 
 
 def plain(rows: int) -> object:
@@ -74,18 +67,32 @@ def one_cell(dim: int) -> object:
 
 def curves() -> list[Curve]:
     """All that is measured."""
-    rows = tuple(10**k for k in range(2, 7))
-    draws = tuple(10**k for k in range(4, 9))
+    rows, draws = tuple(10**k for k in range(2, 7)), tuple(10**k for k in range(4, 9))
     cores = tuple(range(1, threads_each(-1, 1) + 1))
+    pair, concentric = PAIR, tasks.ConcentricGaussians(100, 0.3, 0.4)
+    normals = "d normal numbers a draw"
+    few = "one gamma and one uniform number a draw, in any dimension"
     return [
-        *(Curve("rows", name, rows, lambda n, task=task: study(task, n)) for name, task in TASKS.items()),  # type: ignore[misc]
-        Curve("rows", "two normal cdfs and a frame, plain NumPy", rows, plain),
-        *(Curve("draws", f"sampled, d = {dim}", draws, lambda n, dim=dim: sampled(dim, n)) for dim in (2, 100)),  # type: ignore[misc]
-        *(Curve("draws", f"points and norms, d = {dim}", draws, lambda n, dim=dim: bare(dim, n)) for dim in (2, 100)),  # type: ignore[misc]
-        Curve("dimension", "sampled, n = 1e5", DIMENSIONS, lambda dim: sampled(dim, 100_000)),
-        Curve("dimension", "points and norms, n = 1e5", DIMENSIONS, lambda dim: bare(dim, 100_000)),
-        Curve("dimension", "160 rows in closed form", DIMENSIONS, one_cell),
-        Curve("cores", "sampled, d = 2, n = 2e7", cores, lambda jobs: sampled(2, 20_000_000, jobs)),
+        Curve("rows", "GaussianPair, d = 4", "the frame and its checks", rows, lambda n: study(pair, n)),
+        Curve("rows", "ConcentricGaussians, d = 100", "tails of chi-square laws", rows, lambda n: study(concentric, n)),
+        Curve("rows", "two normal cdfs and a frame, plain NumPy", "writing the columns", rows, plain),
+        Curve("draws", "sampled, d = 2", few, draws, lambda n: sampled(2, n)),
+        Curve("draws", "points and norms, d = 2", normals, draws, lambda n: bare(2, n)),
+        Curve("draws", "sampled, d = 100", few, draws, lambda n: sampled(100, n)),
+        Curve("draws", "points and norms, d = 100", normals, draws, lambda n: bare(100, n)),
+        Curve("dimension", "sampled, n = 1e5", few, DIMENSIONS, lambda dim: sampled(dim, 100_000)),
+        Curve("dimension", "points and norms, n = 1e5", normals, DIMENSIONS, lambda dim: bare(dim, 100_000)),
+        Curve("dimension", "160 rows in closed form", "level radii, 48 nodes a tail", DIMENSIONS, one_cell),
+        Curve(
+            "cores", "sampled, d = 2, n = 2e7", "threads share nothing", cores, lambda jobs: sampled(2, 2 * 10**7, jobs)
+        ),
+        Curve(
+            "cores",
+            "8 000 rows, d = 100",
+            "processes start and send rows",
+            cores,
+            lambda jobs: study(concentric, 8000, jobs),
+        ),
     ]
 
 
@@ -106,7 +113,7 @@ def measured(done: pd.DataFrame, seconds: float) -> Iterator[dict[str, object]]:
                 curve.run(size)
                 taken.append(time.perf_counter() - begun)
             last = min(taken)
-            yield {"against": curve.against, "curve": curve.name, "size": size, "seconds": round(last, 5)}
+            yield {"against": curve.against, "curve": curve.name, "size": size, "seconds": float(f"{last:.4g}")}
 
 
 def slopes(table: pd.DataFrame) -> pd.DataFrame:
@@ -124,15 +131,15 @@ def slopes(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> object:
     """Seconds over the size, a panel for what grows."""
     told = slopes(table).set_index(["against", "curve"])["slope"]
-    figure, axes = plotting.new_figure(1, len(LIMITS), width=3.0, height=3.0)
-    for panel, (against, limit) in zip(axes[0], LIMITS.items(), strict=True):
-        for name, part in table[table["against"] == against].groupby("curve", sort=False):
+    figure, axes = plotting.new_figure(2, 2, width=3.6, height=2.8)
+    for panel, (against, group) in zip(axes.ravel(), table.groupby("against", sort=False), strict=False):
+        for name, part in group.groupby("curve", sort=False):
             line = part.sort_values("size")
             panel.plot(line["size"], line["seconds"], marker=".", label=f"{name} (slope {told[against, name]:.2f})")
-        panel.set(xscale="log", yscale="log", xlabel=against, title=limit)
-        panel.legend(fontsize=5)
-    axes[0][0].set_ylabel("seconds")
-    return plotting.finish(figure, "What a study costs, on one core except in the last panel", [machine()])
+        panel.set(xscale="log", yscale="log", xlabel=against, ylabel="seconds")
+        panel.set_ylim(group["seconds"].min() / 4, group["seconds"].max() * 30)
+        panel.legend(fontsize=6, loc="upper left")
+    return plotting.finish(figure, "What a study costs: seconds on one core, and on several", [machine()])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -148,9 +155,11 @@ def main(arguments: list[str] | None = None) -> int:
         table = pd.concat([table, pd.DataFrame([row])], ignore_index=True) if len(table) else pd.DataFrame([row])
         write_atomically(options.out, f"# {machine()}\n{table.to_csv(index=False)}")
         print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    print("| against | curve | slope | largest | seconds there |\n|---|---|---|---|---|")
+    limits = {(curve.against, curve.name): curve.limit for curve in curves()}
+    print("| against | curve | slope | seconds at the largest size | limit |\n|---|---|---|---|---|")
     for told in slopes(table).itertuples(index=False):
-        print(f"| {told.against} | {told.curve} | {told.slope} | {told.largest:.0e} | {told.seconds:.3g} |")
+        there = f"{told.seconds:.3g} at {told.largest:g}"
+        print(f"| {told.against} | {told.curve} | {told.slope} | {there} | {limits[told.against, told.curve]} |")
     if options.picture is not None:
         save_figure(draw(table), options.picture)  # type: ignore[arg-type]
     return 0
