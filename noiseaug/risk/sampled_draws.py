@@ -153,7 +153,9 @@ class Source:
         if n <= _rows(task, _CHUNK_FLOATS):
             return cls(task, n, n, seed, None)
         sampler = _coordinate_sampler(task, region)
-        return cls(task, n, _rows(task, _SHARED_FLOATS) if sampler is None else _CHUNK_ROWS, seed, sampler)
+        # at least two, which a variance needs
+        rows = _CHUNK_ROWS if sampler else max(2, _rows(task, _SHARED_FLOATS))
+        return cls(task, n, rows, seed, sampler)
 
     @property
     def chunks(self) -> int:
