@@ -139,11 +139,15 @@ class GaussianPair(CoordinateTask):
     def coordinate_sampler(self, region: ProfileRegion) -> CoordinateSampler:
         """The signed distances to two hyperplanes are jointly normal: two normal numbers a draw, in any dimension."""
         bayes = self.augmented_region(0.0)
-        laws = [[self.law(label, side) for label in (0, 1)] for side in (region, bayes)]
+        (means_0, stds), (means_1, _) = (self._signed_distance(label, [region, bayes]) for label in (0, 1))
         assert isinstance(region, HalfSpace)
-        means, bayes_means = (np.array([law.means[0] for law in pair]) for pair in laws)
-        std, bayes_std = (float(pair[0].stds[0]) for pair in laws)
-        cosine, sine = _angle(self._spread(region) / std, self._spread(bayes) / bayes_std)
+        means, bayes_means = np.stack([means_0, means_1], axis=1)
+        std, bayes_std = (float(value) for value in stds)
+        u, v = (
+            self._spread(half.normal / np.linalg.norm(half.normal)) / value
+            for half, value in ((region, std), (bayes, bayes_std))
+        )
+        cosine, sine = _angle(u, v)
 
         def draw(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, np.ndarray]:
             y = (rng.random(n) < self.prior).astype(int)
