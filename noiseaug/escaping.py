@@ -24,6 +24,8 @@ _LATEX: Final = {
     "₀": "$_0$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
+    "ε": r"$\varepsilon$",
+    "λ": r"$\lambda$",
     "σ": r"$\sigma$",
     "–": "--",
     "−": "$-$",

@@ -28,6 +28,7 @@ from noiseaug.records.logfile import (
     write_log,
 )
 from noiseaug.records.outcome import Outcome, outcomes_frame
+from noiseaug.records.predictions import path_description, read_predictions
 from noiseaug.records.tsv import HEADER, read_tsv
 from noiseaug.runs.journal import Journal
 from noiseaug.tables import floor_radius
@@ -164,24 +165,41 @@ def read_outcomes(path: Path) -> tuple[dict[str, Any], list[Outcome]]:
 
 
 def read_any(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A log of noiseaug or one in the format of Cohen et al. 2019, whichever the file holds.
+    """A log of noiseaug, one in the format of Cohen et al. 2019, or one of predictions, whichever the file holds.
 
     Returns:
-        The description, empty for the latter, and the frame as :func:`read_log` and :func:`read_tsv` give it.
+        The description and the frame as :func:`read_log`, :func:`read_tsv` and :func:`read_predictions` give it. The
+        description is empty for a log of Cohen et al., and :func:`path_description` for predictions, whose frame has
+        no radius.
 
     Raises:
-        InvalidInputError: as they do, and where the file holds neither.
+        InvalidInputError: as they do, and where the file holds none of these.
     """
     path = Path(path)
     content = path.read_bytes()
     if content.startswith(START):
         return read_log(path)
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1000].split(b"\n")[0].split(b"\t")
-    if HEADER[0].encode() in first:
+    columns = [cell.strip().decode("utf-8", "replace") for cell in first]
+    if HEADER[0] in columns and "radius" not in columns and "predict" in columns:
+        return path_description(path), read_predictions(path)
+    if HEADER[0] in columns:
         return {}, read_tsv(path)
+    if _is_curve(columns):
+        log = f", perhaps {path.with_name(path.name.removesuffix('_acc'))}" if path.name.endswith("_acc") else ""
+        raise InvalidInputError(f"{path} holds accuracies by radius; give the log that they were computed from{log}")
     raise InvalidInputError(
         f"{path} is no log of a certification; expected one of noiseaug, or tab-separated {' '.join(HEADER)}"
     )
+
+
+def _is_curve(columns: list[str]) -> bool:
+    """Whether a first line is a radius and an accuracy, as in the files ``…_acc`` of Jeong & Shin 2020."""
+    try:
+        radius, accuracy = map(float, columns)
+    except ValueError:
+        return False
+    return radius >= 0 and 0 <= accuracy <= 1
 
 
 def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = False) -> None:

@@ -1,3 +1,4 @@
+from .attacked import confront, is_prediction, summarise_predictions
 from .comparison import Comparison, certified, check_labelled, compare, earned_radii
 from .rendering import FORMATS, render
 from .summary import average_certified_radius, certified_accuracy, p_lower, summarise
@@ -11,9 +12,12 @@ __all__ = [
     "certified_accuracy",
     "check_labelled",
     "compare",
+    "confront",
     "earned_radii",
+    "is_prediction",
     "p_lower",
     "render",
     "summarise",
+    "summarise_predictions",
     "verify",
 ]

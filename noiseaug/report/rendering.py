@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from noiseaug import validation
 from noiseaug.escaping import for_csv, for_latex, for_markdown, for_terminal
-from noiseaug.tables import ceil_decimal, ceil_significant, floor_decimal, floor_radius
+from noiseaug.tables import QUANTITIES, ceil_decimal, ceil_significant, floor_decimal, floor_radius
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,24 +37,29 @@ class _Column:
         digits: for people and in CSV; None: as it is, in full.
         rounded: one way of rounding; by default an end of an interval outwards, any other number towards 0.
         share: whether it is a share of the images, which people read in %.
+        of: the column that says of how many images.
         numeric: whether it is flush right.
         plain_heading: in CSV; by default the name.
         plain_only: whether people read it in a note below the table instead.
+        bare_heading: heading and plain heading of a table that does not tell n; by default as one that does.
     """
 
     heading: str = ""
     digits: tuple[int, int] | None = None
     rounded: Callable[[float, int], str] | None = None
     share: bool = False
+    of: str = "images"
     numeric: bool = True
     plain_heading: str = ""
     plain_only: bool = False
+    bare_heading: tuple[str, str] = ("", "")
 
 
 _COLUMNS = {
     "run": _Column(numeric=False),
     "inputs": _Column(plain_only=True),
     "certificate": _Column(numeric=False),
+    "train_sigma": _Column("α"),
     "smooth_sigma": _Column("β"),
     "n0": _Column("n₀"),
     "failure_prob": _Column("failure prob."),
@@ -73,8 +78,23 @@ _COLUMNS = {
         (3, 6),
         floor_radius,
         plain_heading="acr (n={n}, n0={n0}, failure_prob={failure_prob}, images={images})",
+        bare_heading=("ACR", "acr"),
     ),
     "acr_difference": _Column("ACR difference ({images} images; depends on n)", (3, 6)),
+    "attack": _Column(numeric=False),
+    "attack_radius": _Column("ε"),
+    "accuracy": _Column("accuracy %", (1, 6), share=True),
+    "accuracy_under_attack": _Column("accuracy under attack %", (1, 6), share=True),
+    "certified_accuracy": _Column("CA(ε) %", (1, 6), share=True),
+    "gap": _Column("gap", (3, 6)),
+    "field_images": _Column("their images"),
+    "best": _Column("best", (1, 6), share=True, of="field_images"),
+    "best_run": _Column("best run", numeric=False),
+    "quantity": _Column(numeric=False),
+    "data": _Column(numeric=False),
+    "training": _Column(numeric=False),
+    "paper": _Column(numeric=False),
+    "log": _Column(numeric=False),
 }
 _FAMILIES = {
     "ca_": _Column("CA({0}) %", (1, 6), share=True),
@@ -82,6 +102,8 @@ _FAMILIES = {
     "p_lower_": _Column("p_A {0}%", (4, 6), floor_decimal),
 }
 """Columns by the prefix of their names."""
+_LENGTH = _Column("", (3, 6))
+"""A value or the best of its kind where the row's quantity is a length."""
 
 
 def _declared(name: str) -> tuple[_Column, str]:
@@ -136,10 +158,18 @@ def render(table: pd.DataFrame, format: str = "text") -> str:
         base, end = _end(name)
         if human and (name == "interval_failure_prob" or (end and base in table)):
             continue  # in another column, or below the table
+        if human and "quantity" in table and name in {"images", "field_images"}:
+            continue  # above the table
         column, rest = _declared(base)
         if human and column.plain_only:
             continue
         heading = (column.heading if human else column.plain_heading).format(rest, **facts)
+        if "n" not in table:
+            heading = column.bare_heading[0 if human else 1] or heading
+        if end and not human:
+            heading = name
+        if human and name == "value" and "quantity" in table:
+            heading = "value (CA in %)"
         cells = [_cell(name, row, human) for row in rows]
         words = [isinstance(row[name], str) for row in rows]
         columns.append(_Printed(heading or name, cells, words, column.numeric))
@@ -156,10 +186,14 @@ def _distinct(table: pd.DataFrame, name: str) -> str:
 def _cell(name: str, row: dict[str, Any], human: bool) -> str:
     base, end = _end(name)
     column, _ = _declared(base)
+    if base in {"value", "best"} and "quantity" in row and QUANTITIES[row["quantity"]].is_length:
+        column = _LENGTH
 
     def text(key: str, end: str) -> str:
-        return _number(column, row[key], end, row.get("images"), human)
+        return _number(column, row[key], end, row.get(column.of), human)
 
+    if name == "radius" and "quantity" in row and _is_missing(row[name]):
+        return ""  # a quantity without one
     if _is_missing(row[name]):
         return _UNKNOWN if human else ""
     low, high = ("lower", "upper") if name == "value" else (f"{name}_lower", f"{name}_upper")
@@ -172,7 +206,7 @@ def _number(column: _Column, value: Any, end: str, images: Any, human: bool) -> 
     if column.digits is None:
         return _plain(value)
     digits = column.digits[0 if human else 1]
-    if column.rounded is not None:
+    if column.rounded is not None and end != "upper":
         return column.rounded(value, digits)
     # a share of the images is a fraction; the float that stands for it may lie below it
     exact = Fraction(round(value * images), int(images)) if column.share and not end else Fraction(value)
@@ -209,9 +243,14 @@ def _notes(table: pd.DataFrame) -> list[str]:
     for name in ("interval_failure_prob", *(["failure_prob"] if "value" in table else [])):
         if name in table:
             level = _level(table, name)
-            notes.append(f"CA(r): % of the images, rounded down, with a {level} Clopper–Pearson interval over images.")
+            what = "CA(r)" if "radius" in table or "clean_accuracy" in table else "Accuracies"
+            notes.append(f"{what}: % of the images, rounded down, with a {level} Clopper–Pearson interval over images.")
+    if "accuracy" in table or "accuracy_under_attack" in table:
+        notes.append("An abstention counts as wrong.")
     if any(str(name).startswith("p_lower_") for name in table):
         notes.append("p_A q%: quantiles over the inputs of the lower bound on the top class's probability.")
+    if "rank" in table:
+        notes.append("rank [at the upper, at the lower end of the interval]: 1 is above every released run.")
     if "acr" in table:
         notes.append("ACR grows with n: compare it at equal n, n₀ and failure probability only.")
     if "acr_difference" in table:
