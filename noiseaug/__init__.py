@@ -20,6 +20,7 @@ _SUBMODULES = (
     "confidence",
     "errors",
     "estimates",
+    "literature",
     "plotting",
     "predictors",
     "records",
@@ -39,6 +40,7 @@ _NAMES = {
     "SmoothedClassifier": "certification",
     "certify": "certification",
     "predict": "certification",
+    "published": "literature",
     "recertify": "certification",
     "sweep": "sweeps",
 }
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from noiseaug.certification import SmoothedClassifier, certify, predict, recertify
     from noiseaug.errors import InvalidInputError, NoClosedFormError, NoiseaugError
     from noiseaug.estimates import Estimate
+    from noiseaug.literature import published
     from noiseaug.sweeps import sweep
 
 __all__ = [
@@ -58,6 +61,7 @@ __all__ = [
     "__version__",
     "certify",
     "predict",
+    "published",
     "recertify",
     "sweep",
 ]

@@ -400,28 +400,52 @@ def report(
     failure_prob: Annotated[
         float, typer.Option("--failure-prob", help="With --verify: failure probability of logs that do not say it.")
     ] = 1e-3,
+    attack_radii: Annotated[
+        str | None,
+        typer.Option(
+            "--attack-radii",
+            help="Radius of the attack of each log of predictions, in their order: 0,.25,.5.",
+            show_default="read off their paths",
+        ),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option("--published", help="Lay the runs into the field of released ones, as 'cifar10, .5'."),
+    ] = None,
 ) -> None:
-    """Tabulate certified accuracy by radius, ACR and abstentions, for one run or several side by side."""
+    """Tabulate certified accuracy by radius, ACR and abstentions, for one run or several side by side.
+
+    Logs of predictions (Cohen et al.'s predict, Salman et al.'s attacks) get a table of their own. Beside one certified
+    log of the same images, accuracy under attack stands beside certified accuracy.
+    """
+    from noiseaug.cli.published import field_picture, print_predictions, print_standing
     from noiseaug.records import read_any
-    from noiseaug.report import compare, render, summarise
+    from noiseaug.report import compare, is_prediction, render, summarise
 
     levels = level_lists.levels("--radii", radii)
-    if plots is not None:
-        check_files({"--plots": [plots / name for name in _PICTURES]}, {"report": logs})
     names = _names(logs, name)
+    if plots is not None:
+        fields = [field_picture(plots, each) for each in names] if published is not None else []
+        check_files({"--plots": [*(plots / each for each in _PICTURES), *fields]}, {"report": logs})
     with warnings_in_lines():
         runs = {each: read_any(path) for each, path in zip(names, logs, strict=True)}
+    predictions = {each: run for each, run in runs.items() if is_prediction(run[1])}
+    runs = {each: run for each, run in runs.items() if each not in predictions}
     if verify:
         _verify(runs, smooth_sigma, n, failure_prob)
-    print(render(summarise(runs, levels), style), end="")
+    if runs:
+        print(render(summarise(runs, levels), style), end="")
+    attacked = print_predictions(runs, predictions, attack_radii, style) if predictions else {}
+    if published is not None:
+        print_standing(runs, published, levels, style, plots)
     if compare_at is not None:
         if len(runs) != 2:
-            raise InvalidInputError(f"--compare needs two logs; {len(runs)} given")
+            raise InvalidInputError(f"--compare needs two certified logs; {len(runs)} given")
         (_, one), (_, other) = runs.values()
         print()
         print(render(compare(one, other, compare_at).frame(), style), end="")
-    if plots is not None:
-        for path in _draw(runs, plots):
+    if plots is not None and runs:
+        for path in _draw(runs, plots, attacked):
             print(f"written: {path}")
 
 
@@ -463,7 +487,7 @@ def _names(logs: list[Path], given: list[str] | None) -> list[str]:
         depths = [depth + same for depth, same in zip(depths, shared, strict=True)]
 
 
-def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:
+def _draw(runs: dict[str, Any], folder: Path, reference: dict[str, Any]) -> list[Path]:
     import numpy as np
 
     from noiseaug.plotting import finish, new_figure, plot_certified_accuracy, plot_p_lower
@@ -474,7 +498,7 @@ def _draw(runs: dict[str, Any], folder: Path) -> list[Path]:
     radii = np.linspace(0, max(top, 0.1), 101)
     figure, axes = new_figure()
     curves = {f"{name} ({len(frame)} images)": certified_accuracy(frame, radii) for name, (_, frame) in runs.items()}
-    plot_certified_accuracy(axes[0][0], curves)
+    plot_certified_accuracy(axes[0][0], curves, reference=reference)
     written = [_save(finish(figure, "Certified accuracy (band: 95% over images)"), folder / _PICTURES[0])]
     bounds = {}
     for name, (description, frame) in runs.items():

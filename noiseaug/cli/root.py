@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import noiseaug
-from noiseaug.cli import bridge, certify, figures, grid, train
+from noiseaug.cli import bridge, certify, figures, grid, published, train
 from noiseaug.cli.running import run_app
 from noiseaug.cli.synthetic import app as synthetic_app
 from noiseaug.errors import InvalidInputError
@@ -24,6 +24,7 @@ app.add_typer(synthetic_app, name="synthetic")
 train.register(app)
 grid.register(app)
 certify.register(app)
+published.register(app)
 bridge.register(app)
 figures.register(app)
 

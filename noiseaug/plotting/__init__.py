@@ -19,10 +19,12 @@ from noiseaug.plotting.drawing import (
     reference_points,
     sampled_points,
 )
+from noiseaug.plotting.released import METHODS, plot_field
 from noiseaug.plotting.styling import new_figure, style, use_style
 
 __all__ = [
     "LABELS",
+    "METHODS",
     "benefit_map",
     "colours",
     "curves",
@@ -34,6 +36,7 @@ __all__ = [
     "measured_curves",
     "new_figure",
     "plot_certified_accuracy",
+    "plot_field",
     "plot_p_lower",
     "reference_points",
     "sampled_points",

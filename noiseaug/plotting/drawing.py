@@ -314,7 +314,10 @@ def plot_certified_accuracy(
         axes.fill_between(line["radius"], line["lower"], line["upper"], color=colour, alpha=0.2, lw=0)
     for dashes, (name, table) in zip(itertools.cycle(("--", ":", "-.")), (reference or {}).items(), strict=False):
         line = table.sort_values("radius")
-        axes.plot(line["radius"], line["value"], color="0.15", lw=1, label=for_picture(name), ls=dashes)
+        marker = "o" if len(line) == 1 else None
+        axes.plot(
+            line["radius"], line["value"], color="0.15", lw=1, label=for_picture(name), ls=dashes, marker=marker, ms=4
+        )
     axes.set_xlabel(LABELS["radius"])
     axes.set_ylabel(LABELS["certified_accuracy"])
     axes.set_xlim(left=0)
