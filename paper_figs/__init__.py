@@ -53,6 +53,9 @@ FIGURES = (
     "smoothadv",
     "smoothadv_parameters",
     "smoothadv_table",
+    "published_grid",
+    "published_images",
+    "published_frontier",
 )
 """Every figure by the name of its module, in the order of the list."""
 

@@ -24,6 +24,7 @@ __all__ = [
     "COHEN",
     "OURS",
     "PAL_SULAM",
+    "RELEASED",
     "ROOT",
     "SALMAN",
     "cells_of",
@@ -45,7 +46,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 OURS = "ours"
 PAL_SULAM, COHEN, SALMAN = "Pal & Sulam 2023", "Cohen et al. 2019", "Salman et al. 2019"
-"""What the column ``origin`` holds."""
+RELEASED = "released logs"
+"""What the column ``origin`` holds; a log's paper stands in the column ``paper`` or in the figure's source."""
 
 
 def there(path: str) -> bool:

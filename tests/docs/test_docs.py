@@ -236,6 +236,7 @@ SNIPPETS = {
     "docs/how-to/objective.md": 3,
     "docs/how-to/network.md": 1,
     "docs/how-to/certificate.md": 3,
+    "docs/how-to/published-runs.md": 1,
 }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
+from noiseaug.literature import published
 from paper_figs import find, tables
 from tests.helpers.figures import canvas, check_figure  # noqa: F401  (a fixture that all tests here use)
 from tests.helpers.paper_figs import CERTIFIED, DATA, OPTIONAL, check_units, points, raw
@@ -30,7 +32,6 @@ PUBLISHED = {
         ("salman_2019_cifar10.csv", "value", lambda row: row["method"] in {"Cohen et al.", "SmoothAdv"}),
         ("cohen_2019_cifar10.csv", "value", lambda row: diagonal(row) and row["smooth_sigma"] == "0.25"),
     ],
-    "smoothadv_table": [("salman_2019_cifar10.csv", "value", lambda row: row["choice"] == "best")],
 }
 KEYS = ("train_sigma", "smooth_sigma", "task_separation", "radius", "method", "quantity")
 
@@ -190,12 +191,65 @@ def test_measured_accuracies_are_those_of_the_grid(name, table):
 
 def test_smoothadv_table(table):
     rows = table("smoothadv_table")
-    gains = {(row["method"], row["radius"]): row["gain"] for row in rows.to_dict("records")}
+    paper = rows[rows["origin"] == tables.SALMAN]
+    known = [row for row in raw(DATA + "salman_2019_cifar10.csv") if row["choice"] == "best"]
+    assert paper[["method", "radius", "value"]].to_numpy().tolist() == [
+        [row["method"], float(row["radius"]), float(row["value"])] for row in known
+    ]
+    gains = {(row["method"], row["radius"]): row["gain"] for row in paper.to_dict("records")}
     assert gains["+ both", 0.25] == pytest.approx(0.20)
     assert gains["SmoothAdv", 1.0] == pytest.approx(0.16)
+    # the models certified on all images give the paper's table
+    logs = rows[rows["origin"] == tables.RELEASED]
+    whole = logs[logs["images"] == 10_000]
+    assert np.abs(whole["value"].to_numpy() - paper["value"].to_numpy()).max() <= 0.005 + 1e-9
+    runs = logs[logs["method"] != "Cohen et al."].drop_duplicates(["method", "images"])["runs"]
+    assert runs.sum() == 1393
     figure = find("smoothadv_table").draw(rows)
     shown = [text.get_text() for text in figure.axes[0].texts]
-    assert shown == [f"{100 * value:.0f}" for value in rows["value"]]
+    assert shown == [f"{100 * value:.1f}" for value in whole["value"]]
+
+
+def test_released_grid(table):
+    rows = table("published_grid")
+    pgd = published(data="cifar10", paper="Salman", method="smoothadv-pgd", smooth_sigma=0.5, images=500)
+    plain = pgd[~pgd["pre_training"] & ~pgd["self_training"]]
+    at = rows[(rows["smooth_sigma"] == 0.5) & (rows["x"] == 1)].set_index("panel")
+    assert at.loc["attack_radius", "value"] == pytest.approx(plain.loc[plain["attack_radius"] == 1, "acr"].median())
+    # one by one: what pre-training adds to a model with the same ε, T and m
+    gains = []
+    for row in pgd[pgd["pre_training"] & ~pgd["self_training"] & (pgd["attack_radius"] == 1)].to_dict("records"):
+        same = (plain["attack_steps"] == row["attack_steps"]) & (plain["attack_radius"] == 1)
+        same &= plain["copies"].isna() if pd.isna(row["copies"]) else plain["copies"] == row["copies"]
+        gains += (row["acr"] - plain.loc[same, "acr"]).tolist()
+    assert len(gains) == 14
+    low, high = sorted(gains)[0], sorted(gains)[-1]
+    assert low <= at.loc["pre_training", "value"] <= high
+    assert (rows["lower"] <= rows["value"]).all()
+    assert (rows["value"] <= rows["upper"]).all()
+
+
+def test_what_500_images_hide(table):
+    rows = table("published_images")
+    assert len(rows) == 52
+    at_one = rows[rows["smooth_sigma"] == 1]
+    # what docs/results/published.md says
+    assert len(at_one) == 8
+    assert round(at_one["shift"].mean(), 3) == 0.053
+    assert round(at_one["shift"].std(), 3) == 0.010
+    assert (at_one["shift"].abs() < 1.96 * at_one["error"]).all()
+    logs = published(data="cifar10", paper="Salman", smooth_sigma=1).set_index("acr")
+    for row in at_one.to_dict("records"):
+        assert {int(logs.loc[row[name], "images"]) for name in ("acr_500", "value")} == {500, 10_000}
+
+
+def test_released_frontier(table):
+    rows = table("published_frontier")
+    assert rows.groupby("smooth_sigma").size().to_dict() == {0.25: 28, 0.5: 47, 1.0: 21}
+    half = rows[(rows["smooth_sigma"] == 0.5) & rows["on_frontier"]].sort_values("ca_0")
+    assert half["acr"].iloc[0] == 0.7707
+    assert half["acr"].is_monotonic_decreasing
+    assert half["method"].iloc[-1] == "gaussian"
 
 
 def test_the_note_counts_released_risks_in_our_intervals():

@@ -36,6 +36,7 @@ def test_an_installed_package_makes_figures(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     assert (folder / "noiseaug" / "bridge" / "track_record.csv").is_file()
+    assert (folder / "noiseaug" / "literature" / "published_runs.csv.gz").is_file()
     # the wheel in place of the checkout
     code = (
         f"import sys; sys.path[:] = [{str(folder)!r}, *(each for each in sys.path if each != {str(ROOT)!r})]\n"
@@ -46,6 +47,9 @@ def test_an_installed_package_makes_figures(tmp_path):
     place, *lines = listed.out.splitlines()
     assert Path(place).is_relative_to(folder)
     assert [line.split()[0] for line in lines[: len(FIGURES)]] == list(FIGURES)
+    runs = python("-c", code, "published", "--data", "cifar10", "--top", "1", "--format", "csv", cwd=tmp_path)
+    assert runs.status == 0, runs.err
+    assert runs.out.splitlines()[1].startswith("acr,")
     made = python("-c", code, "figures", "mnist_risk", "--out", tmp_path / "out", cwd=tmp_path)
     assert made.status == 0, made.err
     assert "drawn without" not in made.out
