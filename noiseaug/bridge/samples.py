@@ -10,7 +10,7 @@ from scipy import linalg
 
 from noiseaug import validation
 from noiseaug.data import DataSource
-from noiseaug.data.formats import to_floats
+from noiseaug.data.inputs import to_floats
 from noiseaug.errors import InvalidInputError
 from noiseaug.tables import distinct
 from noiseaug.validation import FloatArray

@@ -17,7 +17,7 @@ from noiseaug.bridge.samples import spread, training_part
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
 from noiseaug.bridge.vote_prediction import same_seed_trains, split_log, two_logs
 from noiseaug.confidence import VoteBudget
-from noiseaug.data import DataSource, LabelledSet, split_name
+from noiseaug.data import DataName, DataSource, LabelledSet
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
 from noiseaug.tables import distinct
@@ -191,9 +191,9 @@ def _check_measured(measured: pd.DataFrame, data: str, levels: Levels, split: st
 
 def _same_data(one: str, other: str) -> bool:
     """Whether two names are of one data set; of files the folder does not matter, nor the order of classes."""
-    first, second = split_name(one), split_name(other)
-    same_set = Path(first[0]).name == Path(second[0]).name
-    return same_set and sorted((first[1] or "").split(",")) == sorted((second[1] or "").split(","))
+    first, second = DataName.parse(one), DataName.parse(other)
+    same_set = first.path.name == second.path.name and first.options == second.options
+    return same_set and sorted((first.picks or "").split(",")) == sorted((second.picks or "").split(","))
 
 
 def _gaps(compared: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -1,6 +1,6 @@
-"""Data sets by name, published ones or ``.npz`` files, as one kind of labelled set for every command.
+"""Data sets by name, published ones or files of one's own, as one kind of labelled set for every command.
 
-Imports only ``runs``, ``validation`` and ``errors``; no torch.
+Imports only ``runs``, ``registry``, ``validation`` and ``errors``; no torch.
 """
 
 import lazy_loader

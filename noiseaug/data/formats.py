@@ -1,6 +1,6 @@
-"""What files of data sets hold: idx (MNIST), the pickled batches of CIFAR-10, and ``.npz``.
+"""What published files hold: idx (MNIST) and the pickled batches of CIFAR-10.
 
-Bytes come in checked against a published hash, except for ``.npz``, which can hold arrays alone.
+Bytes come in checked against a published hash.
 """
 
 from __future__ import annotations
@@ -10,29 +10,18 @@ import io
 import math
 import pickle
 import struct
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from noiseaug.data.labels import to_labels
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["NoSplitError", "parse_cifar", "parse_idx", "read_npz", "to_floats", "to_inputs", "to_labels"]
+__all__ = ["parse_cifar", "parse_idx"]
 
 _UNSIGNED_BYTES = 8  # idx's number of the type
-_MOST_CLASSES = 100_000
-IMAGE_SHAPES = "(m, H, W), (m, C, H, W) or (m, H, W, C)"
-
-# The names that are in use for the arrays of a split: scikit-learn's and this package's, Keras's, MedMNIST's.
-_INPUT_KEYS = {"test": ("x", "images", "x_test", "test_images"), "train": ("train_x", "train_images", "x_train")}
-_LABEL_KEYS = {"test": ("y", "labels", "y_test", "test_labels"), "train": ("train_y", "train_labels", "y_train")}
-
-
-class NoSplitError(InvalidInputError):
-    """A ``.npz`` file lacks the arrays of a split."""
 
 
 def parse_idx(path: Path, content: bytes, ndim: int) -> np.ndarray:
@@ -119,108 +108,3 @@ def parse_cifar(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072:
         raise InvalidInputError(f"{path} is no batch of CIFAR-10: data is not uint8 of shape (m, 3072); delete it")
     return data.reshape(-1, 3, 32, 32), to_labels(f"{path}: labels", labels)
-
-
-def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """One split of a ``.npz`` file.
-
-    Args:
-        path: the file, with arrays ``x`` and ``y`` (or ``images`` and ``labels``) and, to train on, ``train_x`` and
-            ``train_y``; Keras's and MedMNIST's names are known too.
-        split: ``train`` or ``test``.
-
-    Returns:
-        Inputs as :func:`to_inputs` gives them, labels as :func:`to_labels` does, and the number of classes in the whole
-        file.
-
-    Raises:
-        NoSplitError: where the arrays are not there.
-        InvalidInputError: for a file that is no such archive, or holds something else under their names.
-    """
-    try:
-        # opened here, since np.load leaves files open that it cannot read
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InvalidInputError(f"{path} holds a single array; expected a .npz file with x and y")
-            keys = list(file.files)
-            named = [_key(path, keys, names[split]) for names in (_INPUT_KEYS, _LABEL_KEYS)]
-            x, y = (file[key] for key in named)
-            others = [key for names in _LABEL_KEYS.values() for key in names if key in keys]
-            counts = [1 + to_labels(f"{path}: {key}", file[key]).max(initial=0) for key in others]
-    except FileNotFoundError:
-        raise InvalidInputError(f"no file {path}") from None
-    except InvalidInputError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidInputError(f"{path} is not a readable .npz file: {error}") from None
-    return to_inputs(f"{path}: {named[0]}", x), to_labels(f"{path}: {named[1]}", y), int(max(counts))
-
-
-def _key(path: Path, keys: list[str], names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in keys:
-            return name
-    raise NoSplitError(f"{path} lacks {names[0]} (or {', '.join(names[1:])}); it holds {', '.join(keys) or 'nothing'}")
-
-
-def to_inputs(name: str, x: ArrayLike) -> np.ndarray:
-    """Inputs in the form that all of the package takes: images with the channels first, or rows.
-
-    Args:
-        name: of the array, for messages.
-        x: images of shape (m, H, W), (m, C, H, W), or (m, H, W, C) where C is 1 or 3 and the second axis is neither;
-            uint8, or floats in [0, 1]. Or rows of shape (m, dim), any real numbers; uint8 ones are taken for pixels.
-
-    Returns:
-        Shape (m, C, H, W) or (m, dim), uint8 or float32.
-
-    Raises:
-        InvalidInputError: for another shape, type or range.
-    """
-    inputs = np.asarray(x)
-    if inputs.ndim not in (2, 3, 4):
-        raise InvalidInputError(f"{name} has shape {inputs.shape}; expected {IMAGE_SHAPES}, or rows (m, dim)")
-    if inputs.ndim == 3:
-        inputs = inputs[:, None]
-    elif inputs.ndim == 4 and inputs.shape[3] in (1, 3) and inputs.shape[1] not in (1, 3):
-        inputs = inputs.transpose(0, 3, 1, 2)
-    if inputs.dtype != np.uint8:
-        if inputs.dtype.kind not in ("f" if inputs.ndim == 4 else "fiub"):
-            expected = "uint8, or floats in [0, 1]" if inputs.ndim == 4 else "real numbers"
-            raise InvalidInputError(f"{name} is {inputs.dtype}; expected {expected}")
-        # NaN fails the comparison too
-        if inputs.ndim == 4 and inputs.size and not (inputs.min() >= 0 and inputs.max() <= 1):
-            low, high = inputs.min(), inputs.max()
-            raise InvalidInputError(f"{name} runs from {low:g} to {high:g}; expected [0, 1], or uint8 to 255")
-        inputs = inputs.astype(np.float32)
-    return np.ascontiguousarray(inputs)
-
-
-def to_floats(inputs: np.ndarray) -> np.ndarray:
-    """Inputs as float32, 8-bit ones scaled to [0, 1] exactly as the vote engine scales them; a copy only if needed."""
-    if inputs.dtype == np.uint8:
-        return np.divide(inputs, np.float32(255), dtype=np.float32)
-    return np.ascontiguousarray(inputs, dtype=np.float32)
-
-
-def to_labels(name: str, y: ArrayLike) -> np.ndarray:
-    """Labels as int64 of shape (m,).
-
-    Args:
-        name: of the array, for messages.
-        y: integers from 0, shape (m,) or (m, 1).
-
-    Raises:
-        InvalidInputError: for another shape or type, and for labels below 0 or absurdly large.
-    """
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InvalidInputError(
-            f"{name} is {labels.dtype} of shape {labels.shape}; expected integer labels of shape (m,)"
-        )
-    if labels.size and not 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
-        raise InvalidInputError(f"{name} runs from {labels.min()} to {labels.max()}; expected labels 0 … K−1")
-    return labels.astype(np.int64)

@@ -1,7 +1,8 @@
-"""Data sets by name: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, and ``.npz`` files.
+"""Data sets by name: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, and files and folders of one's own.
 
     data = load_data("mnist:3,8")
     images = load_images("cifar10:cat,dog", "train", root="~/data")
+    flowers = load_data("iris.csv", label="species")
 
 Published files are looked for in a data root laid out like torchvision's (``MNIST/raw/…``, ``FashionMNIST/raw/…``,
 ``cifar-10-batches-py/…``); what is missing there is downloaded. Every file is checked against its published sha256
@@ -17,29 +18,32 @@ from pathlib import Path
 
 from noiseaug import validation
 from noiseaug.data.downloads import DataFile, Found, download, find, unpack
-from noiseaug.data.formats import IMAGE_SHAPES, NoSplitError, read_npz
+from noiseaug.data.inputs import IMAGE_SHAPES
 from noiseaug.data.published import DATASETS, Contents, Source
-from noiseaug.data.sets import SPLITS, DataSource, LabelledSet
+from noiseaug.data.readers import SPLITS, DataName, NoSplitError, named
+from noiseaug.data.sets import DataSource, LabelledSet
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["Inventory", "data_root", "describe", "fetch", "load_data", "load_images", "split_name"]
+__all__ = ["Inventory", "data_root", "describe", "fetch", "load_data", "load_images"]
 
 _VARIABLE = "NOISEAUG_DATA"
 
 
-def load_data(name: str, root: Path | str | None = None) -> DataSource:
+def load_data(name: str, root: Path | str | None = None, **options: str | None) -> DataSource:
     """A data set, with what there is to train on.
 
     Args:
-        name: one of ``DATASETS``, or a ``.npz`` file with ``x`` and ``y`` and, to train on, ``train_x`` and ``train_y``
-            (:func:`noiseaug.data.formats.read_npz`). ``name:A,B`` chooses classes by number or name, labelled 0, 1, …
-            in the order that they have in the set.
+        name: one of ``DATASETS``, or a path that one of ``FORMATS`` reads, with options of the format after a question
+            mark. ``name:A,B`` chooses classes by number or name, labelled 0, 1, … in the order that they have in the
+            set.
         root: the data root (:func:`data_root`).
+        **options: of the format; they become part of the name.
 
     Raises:
         InvalidInputError: for an unknown name or class, and for files that are missing, not as published, or hold
             something else. Such a file stays as it is.
     """
+    name = named(name, options)
     test = _load(name, "test", root)
     try:
         return DataSource(test, _load(name, "train", root))
@@ -67,28 +71,23 @@ def load_images(name: str, split: str, *, root: Path | str | None = None, downlo
 
 
 def _load(name: str, split: str, root: Path | str | None, download: bool = True) -> LabelledSet:
-    base, picks = split_name(name)
-    if base.endswith(".npz"):
-        inputs, labels, count = read_npz(Path(base).expanduser(), split)
-        found = LabelledSet(name, split, inputs, labels, tuple(map(str, range(count))))
-        return found if picks is None else found.pick(picks)
-    source = _source(base)
-    contents = _contents(base, source, split, root, download)
+    parts = DataName.parse(name)
+    if not parts.published:
+        found = LabelledSet.from_part(name, split, parts.reader().read(split))
+        return found if parts.picks is None else found.pick(parts.picks)
+    if parts.options:
+        raise InvalidInputError(f"data is {name!r}; {parts.base} is a published set, which takes no options")
+    source = _source(parts.base)
+    contents = _contents(parts.base, source, split, root, download)
     found = LabelledSet(name, split, *source.read(contents), source.classes)
-    if picks is not None:
-        found = found.pick(picks)
+    if parts.picks is not None:
+        found = found.pick(parts.picks)
     return found.take(slice(SPLITS.index(split), None, 2)) if source.interleaved else found
-
-
-def split_name(name: str) -> tuple[str, str | None]:
-    """The set or file that a name is of, and the classes after its colon; a path may have colons of its own."""
-    base, colon, picks = name.rpartition(":")
-    return (base, picks) if colon and (base in DATASETS or base.endswith(".npz")) else (name, None)
 
 
 def _source(name: str) -> Source:
     if name not in DATASETS:
-        raise InvalidInputError(f"data is {name!r}; expected one of {', '.join(DATASETS)}, or a .npz file")
+        raise InvalidInputError(f"data is {name!r}; expected one of {', '.join(DATASETS)}")
     return DATASETS[name]
 
 

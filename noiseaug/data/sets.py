@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.data.formats import to_floats, to_inputs, to_labels
+from noiseaug.data.inputs import to_floats, to_inputs
+from noiseaug.data.labels import Classes, to_labels
+from noiseaug.data.readers import SPLITS, DataName, Part
+from noiseaug.data.tables import part_of_frames
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["SPLITS", "DataSource", "LabelledSet"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-SPLITS = ("train", "test")
+__all__ = ["DataSource", "LabelledSet"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,7 @@ class LabelledSet:
             float32. Either may be uint8, where 0 … 255 stand for [0, 1].
         labels: int64 labels 0 … K−1, shape (m,).
         classes: the K names of the classes.
+        notes: what was done with the inputs on reading them, as plain values.
 
     Raises:
         InvalidInputError: for arrays of other shapes, types or ranges.
@@ -40,6 +46,7 @@ class LabelledSet:
     inputs: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         validation.choice("split", self.split, SPLITS)
@@ -65,6 +72,21 @@ class LabelledSet:
                 f"{what}: labels run from {labels.min()} to {labels.max()}; expected 0 … {self.num_classes - 1}"
             )
 
+    @classmethod
+    def from_part(cls, name: str, split: str, part: Part) -> Self:
+        """A split as a file holds it.
+
+        Args:
+            name: as it was asked for.
+            split: ``train`` or ``test``.
+            part: what was read.
+
+        Raises:
+            InvalidInputError: for labels that are none, or inputs that are none.
+        """
+        classes = Classes.of(f"{name}: labels", part.known, part.names)
+        return cls(name, split, part.inputs, classes.places(part.labels), classes.names, part.notes)
+
     def __len__(self) -> int:
         return len(self.inputs)
 
@@ -77,6 +99,13 @@ class LabelledSet:
     def shape(self) -> tuple[int, ...]:
         """Shape of one input: (channels, height, width), or (dim,)."""
         return self.inputs.shape[1:]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The set in a log: its name and digest, the names of classes that are not just numbered, and the notes."""
+        numbered = self.classes == tuple(map(str, range(self.num_classes)))
+        names = {} if numbered or DataName.parse(self.name).published else {"classes": list(self.classes)}
+        return {"data": self.name, "data_digest": self.digest, **names, **self.notes}
 
     @cached_property
     def digest(self) -> str:
@@ -164,8 +193,8 @@ class DataSource:
 
         Args:
             name: what to call it.
-            x: inputs to certify, as :func:`noiseaug.data.formats.to_inputs` takes them.
-            y: their labels, integers from 0, shape (m,).
+            x: inputs to certify, as :func:`noiseaug.data.inputs.to_inputs` takes them.
+            y: their labels, integers or class names, shape (m,).
             train_x: inputs to train on.
             train_y: their labels.
 
@@ -176,10 +205,31 @@ class DataSource:
         if train_x is not None and train_y is not None:
             arrays["train"] = train_x, train_y
         labels = {split: to_labels(f"{name} ({split}): y", each[1]) for split, each in arrays.items()}
-        classes = tuple(map(str, range(1 + max(int(each.max(initial=0)) for each in labels.values()))))
-        return cls(
-            *(
-                LabelledSet(name, split, to_inputs(f"{name} ({split}): x", each[0]), labels[split], classes)
-                for split, each in arrays.items()
-            )
+        inputs = {split: to_inputs(f"{name} ({split}): x", each[0]) for split, each in arrays.items()}
+        known = tuple(labels.values())
+        return cls._of_parts(
+            name, {split: Part(rows, labels[split], known, None, notes) for split, (rows, notes) in inputs.items()}
         )
+
+    @classmethod
+    def from_frames(
+        cls, name: str, test: pd.DataFrame, train: pd.DataFrame | None = None, *, label: str = "", scale: str = "none"
+    ) -> Self:
+        """A data set from pandas frames, taken as a table's file is (:class:`noiseaug.data.tables.Table`).
+
+        Args:
+            name: what to call it.
+            test: rows to certify: a column of labels, and columns of numbers.
+            train: rows to train on, with the same columns.
+            label: the column of the labels.
+            scale: ``none``, or ``standard`` to scale each column by its mean and standard deviation over ``train``.
+
+        Raises:
+            InvalidInputError: for other frames.
+        """
+        frames = {"test": test} if train is None else {"test": test, "train": train}
+        return cls._of_parts(name, {split: part_of_frames(name, frames, split, label, scale) for split in frames})
+
+    @classmethod
+    def _of_parts(cls, name: str, parts: Mapping[str, Part]) -> Self:
+        return cls(**{split: LabelledSet.from_part(name, split, part) for split, part in parts.items()})

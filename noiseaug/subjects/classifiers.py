@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from noiseaug import validation
-from noiseaug.data import DataSource, LabelledSet, load_data, load_images, split_name
+from noiseaug.data import DataName, DataSource, LabelledSet, load_data, load_images
 from noiseaug.errors import InvalidInputError
 
 __all__ = ["BASES", "Subject", "load_classifier", "load_subject"]
@@ -176,7 +176,7 @@ def _network(
 def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], images: LabelledSet) -> None:
     """A network for other images, other classes, or trained on another named data set."""
     own, given = metadata.get("data"), images.name
-    if own is not None and own != given and not any(split_name(name)[0].endswith(".npz") for name in (own, given)):
+    if own is not None and own != given and all(DataName.parse(name).published for name in (own, given)):
         raise InvalidInputError(f"{classifier} was trained on {own}, not on {given}; leave out --data")
     if tuple(base.shape) != images.shape:
         raise InvalidInputError(f"{classifier} takes images of shape {tuple(base.shape)}; {given} has {images.shape}")

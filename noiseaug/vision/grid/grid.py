@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from noiseaug.data import LabelledSet, load_images
+from noiseaug.data import DataName, LabelledSet, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
 from noiseaug.runs import RunDirectory, read_record, save_figure, write_atomically
@@ -57,7 +57,7 @@ class Grid(RunDirectory):
         spec: what it is.
         path: its directory, which nothing is written to yet.
         root: folder of image sets, where it is not the usual one.
-        folder: what the name of a ``.npz`` file of images is relative to.
+        folder: what the path of a file of images is relative to.
 
     Attributes:
         spec: what it is.
@@ -74,8 +74,7 @@ class Grid(RunDirectory):
     """
 
     def __init__(self, spec: GridSpec, path: Path, root: Path | str | None = None, folder: Path = Path()) -> None:
-        # a name may end in classes after a colon, which a path keeps
-        name = str(folder / Path(spec.data).expanduser()) if ".npz" in spec.data else spec.data
+        name = str(DataName.parse(spec.data).inside(folder))
         train, test = (replace(load_images(name, split, root=root), name=spec.data) for split in ("train", "test"))
         self.spec, self.train, self.test = spec, train, test
         self.recipe = spec.recipe or default_recipe(
