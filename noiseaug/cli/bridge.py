@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from noiseaug.cli.files import check_files
-from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma
+from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma, data_options
 from noiseaug.cli.printing import csv_of, print_table, warnings_in_lines
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import for_terminal
@@ -65,6 +65,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@data_options
 def bridge(
     out: Annotated[Path, typer.Option("--out", help="Directory for tables and pictures.", rich_help_panel=OUTPUT)],
     data: Data = "digits:3,8",
@@ -275,6 +276,7 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
     return written
 
 
+@data_options
 def advise(
     smooth_sigma: SmoothSigma,
     data: Data = "digits",
@@ -353,6 +355,7 @@ def advise(
         print(f"written: {out}")
 
 
+@data_options
 def interference(
     out: Annotated[Path, typer.Option("--out", help="Directory for tables and the picture.", rich_help_panel=OUTPUT)],
     data: Data = "digits",

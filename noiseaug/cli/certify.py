@@ -26,7 +26,9 @@ from noiseaug.cli.options import (
     Root,
     SmoothSigma,
     TrustArch,
+    Weights,
     choice,
+    data_options,
     settings,
 )
 from noiseaug.cli.parsing import parameters, warn_of_precision
@@ -50,9 +52,10 @@ Classifier = Annotated[
     str,
     choice(
         "--classifier",
-        "What votes: a training run's directory; a .safetensors or published .pth.tar checkpoint; module:attribute (a "
-        "function, estimator or torch module; importing it runs the module's code); a .joblib file (loading it runs "
-        "whatever code is in it: open your own only); or, trained here",
+        "What votes: a training run's directory; a .safetensors or published .pth.tar checkpoint; module:attribute of "
+        "your own (a function, an estimator, a torch module, or what makes one; importing it runs the module's code); "
+        "timm:NAME or huggingface:NAME; an .onnx file; a .joblib file (loading it runs whatever code is in it: open "
+        "your own only); or, trained here",
         BASES,
         MODEL,
     ),
@@ -64,8 +67,8 @@ Data = Annotated[
         "Data set",
         DATASETS,
         DATA,
-        "mnist:3,8 for some of the classes, or a .npz file with x and y (train_x and train_y to train on); by default "
-        "what a training run learned from, else digits",
+        "mnist:3,8 for some of the classes, or a file (.npz, .csv, .parquet) or folder of images; by default what a "
+        "training run learned from, else digits",
     ),
 ]
 TrainSigma = Annotated[
@@ -109,7 +112,12 @@ Precision = Annotated[
 ]
 Classes = Annotated[
     int | None,
-    typer.Option("--classes", help="Number of classes, if the classifier cannot tell.", rich_help_panel=MODEL),
+    typer.Option(
+        "--classes",
+        help="Number of classes, if the classifier cannot tell.",
+        show_default="that of the data",
+        rich_help_panel=MODEL,
+    ),
 ]
 
 
@@ -157,6 +165,7 @@ def _selection(data: Any, every: int | None, shard: str | None, *, announce: boo
     return indices[number::total], every
 
 
+@data_options
 def certify(
     smooth_sigma: SmoothSigma,
     out: Annotated[
@@ -198,6 +207,7 @@ def certify(
     root: Root = None,
     normalisation: Normalisation = None,
     trust_arch: TrustArch = None,
+    weights: Weights = None,
     resume: Resume = False,
     tsv: Annotated[
         Path | None,
@@ -233,6 +243,8 @@ def certify(
                 normalisation=normalisation,
                 compiled=compiled,
                 trusted=trust_arch or (),
+                weights=weights,
+                num_classes=classes,
             )
         source = subject.data
         if team.leads:
@@ -271,6 +283,7 @@ def certify(
             print(f"{len(frame)} inputs, {right} right, {int((frame['prediction'] < 0).sum())} abstained: {out}")
 
 
+@data_options
 def predict(
     smooth_sigma: SmoothSigma,
     classifier: Classifier = "logistic",
@@ -289,6 +302,7 @@ def predict(
     root: Root = None,
     normalisation: Normalisation = None,
     trust_arch: TrustArch = None,
+    weights: Weights = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="CSV file.", show_default="the screen", rich_help_panel=OUTPUT)
     ] = None,
@@ -312,6 +326,8 @@ def predict(
         root=root,
         normalisation=normalisation,
         trusted=trust_arch or (),
+        weights=weights,
+        num_classes=classes,
     )
     warn_of_precision(precision, device)
     source = subject.data

@@ -22,6 +22,7 @@ from noiseaug.cli.options import (
     Resume,
     Root,
     choice,
+    data_options,
     recipe_options,
     settings,
 )
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command()(grid)
 
 
+@data_options
 @recipe_options(precision="--train-precision")
 def grid(
     train_sigma: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from noiseaug.data import DATASETS
+from noiseaug.data import DATASETS, FORMATS, named
+from noiseaug.errors import InvalidInputError
 from noiseaug.registry import Registry, either
 from noiseaug.vision.device import PRECISIONS
 from noiseaug.vision.models.registry import ARCHITECTURES
@@ -36,7 +38,9 @@ __all__ = [
     "Root",
     "SmoothSigma",
     "TrustArch",
+    "Weights",
     "choice",
+    "data_options",
     "recipe_options",
     "settings",
 ]
@@ -68,7 +72,16 @@ def settings(registry: Registry[Any], panel: str) -> Any:
     )
 
 
-Data = Annotated[str, choice("--data", "Data set", DATASETS, DATA, "mnist:3,8 for some of the classes, or a .npz file")]
+Data = Annotated[
+    str,
+    choice(
+        "--data",
+        "Data set",
+        DATASETS,
+        DATA,
+        "mnist:3,8 for some of the classes, or a file (.npz, .csv, .parquet) or folder of images",
+    ),
+]
 Root = Annotated[
     Path | None,
     typer.Option(
@@ -140,9 +153,48 @@ Resume = Annotated[
     ),
 ]
 
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Weights of a torch module of your own: a .safetensors file, or a state dict that torch.save wrote.",
+        rich_help_panel=MODEL,
+    ),
+]
+
 _FLAGS = {"compiled": "--compile", "flip": "--flip/--no-flip"}
 _NAMES: Mapping[str, Iterable[str]] = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "precision": PRECISIONS}
 _KINDS = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+def data_options(command: Command) -> Command:
+    """Gives a command the options of the formats of data, which go into the name that its ``data`` gets."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())
+    lines: dict[str, str] = {}
+    kinds: dict[str, list[str]] = {}
+    for name, entry in FORMATS.items():
+        for key, parameter in entry.parameters.items():
+            lines.setdefault(key, parameter.line)
+            kinds.setdefault(key, []).append(name)
+    place = 1 + next(number for number, each in enumerate(own) if each.name == "data")
+    for key, line in reversed(lines.items()):
+        text = f"Of a file ({either(kinds[key])}): {line}."
+        option = typer.Option(f"--{key.replace('_', '-')}", metavar=key.upper(), help=text, rich_help_panel=DATA)
+        annotation = Annotated[str | None, option]
+        own.insert(place, inspect.Parameter(key, own[place - 1].kind, default=None, annotation=annotation))
+
+    @functools.wraps(command)
+    def extended(**given: Any) -> None:
+        options = {key: given.pop(key) for key in lines}
+        if asked := [f"--{key.replace('_', '-')}" for key, value in options.items() if value is not None]:
+            if given["data"] is None:
+                raise InvalidInputError(f"{', '.join(asked)} says how a file is read; give the file as --data")
+            given["data"] = named(given["data"], options)
+        command(**given)
+
+    extended.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+    extended.__annotations__ = {each.name: each.annotation for each in own}
+    return extended  # type: ignore[return-value]
 
 
 def recipe_options(**flags: str) -> Callable[[Command], Command]:

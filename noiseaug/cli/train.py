@@ -26,7 +26,9 @@ from noiseaug.cli.options import (
     Root,
     SmoothSigma,
     TrustArch,
+    Weights,
     choice,
+    data_options,
     recipe_options,
     settings,
 )
@@ -49,6 +51,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@data_options
 @recipe_options()
 def train(
     out: Annotated[Path, typer.Option("--out", help="Directory of the run.", rich_help_panel=OUTPUT)],
@@ -202,8 +205,15 @@ def _announce(job: Job, processes: int) -> None:
         )
 
 
+@data_options
 def attack(
-    model: Annotated[Path, typer.Argument(help="Directory of a training run, or a checkpoint.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="Directory of a training run, a checkpoint, or module:attribute of your own (a torch module, or what "
+            "makes one)."
+        ),
+    ],
     smooth_sigma: SmoothSigma,
     data: Annotated[
         str | None,
@@ -226,6 +236,7 @@ def attack(
     root: Root = None,
     normalisation: Normalisation = None,
     trust_arch: TrustArch = None,
+    weights: Weights = None,
     method: Annotated[str, choice("--attack", "Attack", ATTACKS, "Attack")] = "pgd",
     radius: Annotated[
         list[float] | None,
@@ -292,6 +303,7 @@ def attack(
         root=root,
         normalisation=normalisation,
         trusted=trust_arch or (),
+        weights=weights,
     )
     if out is not None:
         write_atomically(out, frame.to_csv(index=False))

@@ -27,16 +27,16 @@ class ImageFolder:
     Attributes:
         path: the folder.
         resize: as for :class:`~noiseaug.data.images.Sizes`.
-        crop: likewise.
+        centre_crop: likewise.
     """
 
     path: Path
     resize: str = ""
-    crop: str = ""
+    centre_crop: str = ""
 
     def read(self, split: str) -> Part:
         """One split; see :class:`~noiseaug.data.readers.Reader`."""
-        sizes = Sizes(self.resize, self.crop)
+        sizes = Sizes(self.resize, self.centre_crop)
         if split not in self._splits:
             raise NoSplitError(f"{self.path} has no folder {split}; expected {self.path / split}/CLASS/IMAGE")
         folder = self._splits[split]

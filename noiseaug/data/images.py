@@ -32,17 +32,17 @@ class Sizes:
 
     Attributes:
         resize: empty, the length of the shorter side, or width and height as ``64x48``. Bilinear.
-        crop: empty, the side of the square that is cut from the centre, or width and height.
+        centre_crop: empty, the side of the square that is cut from the centre, or width and height.
 
     Raises:
         InvalidInputError: for other texts.
     """
 
     resize: str = ""
-    crop: str = ""
+    centre_crop: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("resize", "crop"):
+        for name in ("resize", "centre_crop"):
             text = getattr(self, name)
             if text and _lengths(text) is None:
                 raise InvalidInputError(
@@ -59,12 +59,11 @@ class Sizes:
                 side, short = lengths[0], min(width, height)
                 lengths = (max(1, side * width // short), max(1, side * height // short))
             image = image.resize(lengths, Image.Resampling.BILINEAR)
-        if lengths := _lengths(self.crop):
+        if lengths := _lengths(self.centre_crop):
             width, height = lengths if len(lengths) == 2 else lengths * 2
             if width > image.size[0] or height > image.size[1]:
-                raise ValueError(
-                    f"it is {image.size[0]}×{image.size[1]}, smaller than crop {self.crop}; resize it first"
-                )
+                found = "×".join(map(str, image.size))
+                raise ValueError(f"it is {found}, smaller than centre_crop {self.centre_crop}; resize it first")
             left, top = round((image.size[0] - width) / 2), round((image.size[1] - height) / 2)
             image = image.crop((left, top, left + width, top + height))
         return image
@@ -103,7 +102,7 @@ def decode_images(what: str, pictures: Sequence[Picture], sizes: Sizes) -> np.nd
             first, other = ("×".join(map(str, each.shape[1::-1])) for each in (images[0], image))
             raise InvalidInputError(
                 f"{what}: {pictures[0][0]} is {first}, {name} is {other}; expected images of one size: "
-                "give --resize or --crop"
+                "give --resize or --centre-crop"
             )
     channels = max(image.shape[2] for image in images)
     result = np.empty((len(images), channels, *images[0].shape[:2]), np.uint8)

@@ -33,18 +33,18 @@ class Parquet:
         label: the column of the labels.
         scale: of a table; as for :class:`~noiseaug.data.tables.Table`.
         resize: of images; as for :class:`~noiseaug.data.images.Sizes`.
-        crop: likewise.
+        centre_crop: likewise.
     """
 
     path: Path
     label: str = ""
     scale: str = "none"
     resize: str = ""
-    crop: str = ""
+    centre_crop: str = ""
 
     def read(self, split: str) -> Part:
         """One split; see :class:`~noiseaug.data.readers.Reader`."""
-        sizes = Sizes(self.resize, self.crop)
+        sizes = Sizes(self.resize, self.centre_crop)
         tables = {each: _table(files) for each in _SPLITS if (files := self._files(each))}
         if not tables:
             raise NoSplitError(f"{self.path} has no files of a split; expected train-….parquet and test-….parquet")

@@ -1,7 +1,7 @@
 """The ways in which users bring data, an entry of :data:`FORMATS` each; and names of data in their parts.
 
 A name is that of a published set or a path, the options of its format after a question mark, and classes after a colon:
-``mnist:3,8``, ``photos?resize=64&crop=56:cat,dog``, ``iris.csv?label=species``.
+``mnist:3,8``, ``photos?resize=64&centre_crop=56:cat,dog``, ``iris.csv?label=species``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _KEYS = "; KEY,KEY for those to certify and to train on"
 _LABEL = Parameter("", "column of the labels")
 _IMAGES = {
     "resize": Parameter("", "length of an image's shorter side, or width×height as 64x48; bilinear"),
-    "crop": Parameter("", "side of the square that is cut from the centre, or width×height"),
+    "centre_crop": Parameter("", "side of the square that is cut from the centre, or width×height"),
 }
 
 FORMATS: Registry[Callable[..., Reader]] = Registry(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from noiseaug import validation
 from noiseaug.data.inputs import to_floats, to_inputs
 from noiseaug.data.labels import Classes, to_labels
+from noiseaug.data.published import DATASETS
 from noiseaug.data.readers import SPLITS, DataName, Part
 from noiseaug.data.tables import part_of_frames
 from noiseaug.errors import InvalidInputError
@@ -143,6 +144,28 @@ class LabelledSet:
             raise InvalidInputError(f"{self.name} ({self.split}) has {len(self)} inputs: {error}") from None
         return np.atleast_1d(positions)
 
+    def numbered(self, num_classes: int) -> LabelledSet:
+        """The set for a classifier with so many classes, by the numbers that these have there.
+
+        Nothing changes where the set has as many. Otherwise a class of a published set has its place in the whole set,
+        and any other the number that is its name.
+
+        Raises:
+            InvalidInputError: for a class without such a number, or beyond those of the classifier.
+        """
+        if num_classes == self.num_classes:
+            return self
+        base = DataName.parse(self.name).base
+        known = DATASETS[base].classes if base in DATASETS else ()
+        numbers = np.array([_number(name, known) for name in self.classes])[self.labels]
+        if numbers.min() < 0 or numbers.max() >= num_classes:
+            name = self.classes[self.labels[int(np.argmin(numbers) if numbers.min() < 0 else np.argmax(numbers))]]
+            raise InvalidInputError(
+                f"{self.name} has {self.num_classes} classes, the classifier has {num_classes}; which of those class "
+                f"{name} is, is not known"
+            )
+        return replace(self, labels=numbers, classes=tuple(map(str, range(num_classes))))
+
     def pick(self, picks: str) -> LabelledSet:
         """Some of the classes, relabelled 0, 1, … in the order that they have in this set.
 
@@ -152,8 +175,8 @@ class LabelledSet:
         Raises:
             InvalidInputError: for classes that the set does not have, fewer than two, and where nothing is left.
         """
-        places = {name: label for label, name in enumerate(self.classes)}
-        places.update({str(label): label for label in range(self.num_classes)})
+        places = {str(label): label for label in range(self.num_classes)}
+        places.update({name: label for label, name in enumerate(self.classes)})  # a name that is a number comes first
         wanted = [places.get(part.strip(), -1) for part in picks.split(",")]
         if len(wanted) < 2 or len(set(wanted)) < len(wanted) or -1 in wanted:
             known, example = ", ".join(self.classes), ",".join(self.classes[:2])
@@ -166,6 +189,13 @@ class LabelledSet:
             labels=np.searchsorted(chosen, self.labels[kept]),
             classes=tuple(self.classes[label] for label in chosen),
         )
+
+
+def _number(name: str, known: tuple[str, ...]) -> int:
+    """The number of a class: its place among known ones, or what its name says; −1 for none."""
+    if name in known:
+        return known.index(name)
+    return int(name) if name.isdecimal() and len(name) < 10 else -1
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
 from .attack import attack_model
-from .classifiers import BASES, Subject, load_classifier, load_subject
+from .classifiers import BASES, SOURCES, Subject, load_classifier, load_subject
 
-__all__ = ["BASES", "Subject", "attack_model", "load_classifier", "load_subject"]
+__all__ = ["BASES", "SOURCES", "Subject", "attack_model", "load_classifier", "load_subject"]

@@ -44,11 +44,12 @@ def attack_model(
     root: Path | None = None,
     normalisation: str | None = None,
     trusted: Collection[str] = (),
+    weights: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Attacks a trained network's smoothed classifier on test images.
 
     Args:
-        model: directory of a training run, or a checkpoint.
+        model: directory of a training run, a checkpoint, or a torch module as ``module:attribute``.
         data: name of the data set; by default what the network learned from.
         smooth_sigma: β > 0.
         method: ``pgd`` or ``ddn``.
@@ -67,6 +68,7 @@ def attack_model(
         root: folder of image sets.
         normalisation: of a published checkpoint whose file does not record it.
         trusted: architectures of your own, ``module:attribute``, that the checkpoint may import.
+        weights: of a torch module of the user's own.
 
     Returns:
         A row for each image and radius, and a row for each radius; see :func:`~noiseaug.vision.attacks.attack_frame`
@@ -83,6 +85,7 @@ def attack_model(
         root=root,
         normalisation=normalisation,
         trusted=trusted,
+        weights=weights,
     )
     base = subject.base
     if not hasattr(base, "vote_counter"):

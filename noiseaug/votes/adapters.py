@@ -11,6 +11,7 @@ import numpy as np
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
+from noiseaug.votes.logits import logits_of
 
 __all__ = ["Predictor", "as_predictor", "checked_labels"]
 
@@ -45,9 +46,10 @@ def as_predictor(base: Any, num_classes: int | None = None) -> Predictor:
 
     Args:
         base: a Predictor; a fitted scikit-learn classifier (classes in the order of ``classes_``, inputs flattened); a
-            torch module that returns logits of shape (m, num_classes) (run in eval mode without gradients, on its own
-            device and in its own precision; afterwards in the mode in which it was); an object with ``predict`` and
-            ``num_classes``; or a function from batches to integer labels.
+            torch module that returns logits of shape (m, num_classes), alone or within a tuple, a dictionary or an
+            object, or a single logit for two classes (run in eval mode without gradients, on its own device and in its
+            own precision; afterwards in the mode in which it was); an object with ``predict`` and ``num_classes``; or a
+            function from batches to integer labels, or to scores of shape (m, num_classes).
         num_classes: number of classes, needed for a function, and for a torch module that has no ``num_classes``.
 
     Raises:
@@ -89,8 +91,12 @@ def _agreed(given: int, own: int) -> int:
 
 
 def checked_labels(labels: Any, votes: int, num_classes: int) -> np.ndarray:
-    """A classifier's answer as an array of indices, or one line that says what is wrong with it."""
+    """A classifier's labels, or scores of all classes, as indices; or one line that says what is wrong with them."""
     result = np.asarray(labels)
+    if result.shape == (votes, num_classes) and result.dtype.kind in "fiu":  # a score for each class
+        if np.isnan(result).any():
+            raise InvalidInputError("the classifier returned NaN; expected finite scores")
+        return np.argmax(result, axis=1)
     if result.shape != (votes,):
         raise InvalidInputError(f"the classifier returned shape {result.shape}; expected one label each, ({votes},)")
     if result.dtype.kind == "f":
@@ -116,7 +122,15 @@ class _FittedLabels:
     classes: np.ndarray
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        labels = np.asarray(self.base.predict(batch.reshape(len(batch), -1)))
+        rows: Any = batch.reshape(len(batch), -1)
+        names = getattr(self.base, "feature_names_in_", None)
+        if (
+            names is not None and len(names) == rows.shape[1]
+        ):  # it was fitted on a frame, and may choose columns by name
+            import pandas as pd
+
+            rows = pd.DataFrame(rows, columns=names)
+        labels = np.asarray(self.base.predict(rows))
         count = len(self.classes)
         if labels.ndim != 1 or (self.classes.dtype.kind in "iu" and (self.classes == np.arange(count)).all()):
             return labels
@@ -149,12 +163,7 @@ class _TorchLabels:
         finally:
             for part in trained:
                 part.training = True
-        shape = tuple(getattr(logits, "shape", ()))
-        if shape != (len(batch), self.num_classes):
-            what = f"shape {shape}" if shape else type(logits).__name__
-            raise InvalidInputError(
-                f"the torch module returned {what}; expected logits of shape ({len(batch)}, {self.num_classes})"
-            )
+        logits = logits_of(logits, len(batch), self.num_classes, "the torch module")
         if bool(logits.isnan().any()):
             raise InvalidInputError("the torch module returned NaN; expected finite logits")
         labels: np.ndarray = logits.argmax(1).cpu().numpy()

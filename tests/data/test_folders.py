@@ -48,19 +48,19 @@ def test_splits_are_folders(tmp_path, test):
 
 def test_sizes_on_request(photos):
     whole = load_data(str(photos)).test.inputs
-    cut = load_data(str(photos), crop="6x4")
+    cut = load_data(str(photos), centre_crop="6x4")
     np.testing.assert_array_equal(cut.test.inputs, whole[:, :, 3:7, 1:7])
     assert load_data(cut.name).test.digest == cut.test.digest
     assert load_data(str(photos), resize="4").test.shape == (3, 5, 4)
-    assert load_data(str(photos), resize="12x9", crop="5").test.shape == (3, 5, 5)
+    assert load_data(str(photos), resize="12x9", centre_crop="5").test.shape == (3, 5, 5)
     flat = np.full((10, 8), 77, np.uint8)
     save(photos / "cat" / "flat.png", flat)
     assert (load_data(str(photos), resize="3").test.inputs[3] == 77).all()  # a grey one among colour ones
     save(photos / "cat" / "wide.png", COLOUR[0].transpose(1, 0, 2))
-    assert "cat/wide.png is 10×8; expected images of one size: give --resize or --crop" in complaint(
+    assert "cat/wide.png is 10×8; expected images of one size: give --resize or --centre-crop" in complaint(
         lambda: load_data(str(photos))
     )
-    assert load_data(str(photos), crop="8").test.shape == (3, 8, 8)
+    assert load_data(str(photos), centre_crop="8").test.shape == (3, 8, 8)
 
 
 def test_other_modes(tmp_path):
@@ -96,8 +96,8 @@ def test_bad_images(tmp_path, content, message):
 def test_bad_requests(photos, tmp_path):
     for options, message in [
         ({"resize": "big"}, "resize is 'big'; expected a number of pixels"),
-        ({"crop": "0"}, "crop is '0'"),
-        ({"crop": "9"}, "it is 8×10, smaller than crop 9; resize it first"),
+        ({"centre_crop": "0"}, "centre_crop is '0'"),
+        ({"centre_crop": "9"}, "it is 8×10, smaller than centre_crop 9; resize it first"),
         ({"label": "x"}, "folder has no parameter label; it takes resize"),
     ]:
         assert message in complaint(lambda options=options: load_data(str(photos), **options))

@@ -41,7 +41,7 @@ def test_a_data_set_of_hugging_face(tmp_path):
     np.testing.assert_array_equal(pixels, IMAGES.transpose(0, 3, 1, 2))
     assert (found.train.labels.tolist(), found.test.labels.tolist()) == ([0, 1, 1, 1], [1, 0])
     assert found.test.classes == ("cat", "dog")
-    assert load_data(str(tmp_path), crop="4").test.shape == (3, 4, 4)
+    assert load_data(str(tmp_path), centre_crop="4").test.shape == (3, 4, 4)
     alone = load_images(str(tmp_path / "data" / "test-00000-of-00001.parquet"), "test")
     assert alone.digest == found.test.digest
     parquet.write_table(table(IMAGES[:2], [0, 4], names=()), tmp_path / "plain.parquet")

@@ -37,7 +37,7 @@ def test_parts(name, base, options, picks):
 
 @given(st.text(max_size=8), st.text(max_size=8))
 def test_any_option_survives_the_name(label, scale):
-    name = named("a.csv:0,1", {"label": label, "scale": scale, "crop": None})
+    name = named("a.csv:0,1", {"label": label, "scale": scale, "centre_crop": None})
     assert dict(DataName.parse(name).options) == {"label": label, "scale": scale}
     assert DataName.parse(name).picks == "0,1"
 

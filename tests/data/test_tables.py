@@ -61,7 +61,7 @@ def test_scaling_is_recorded(tmp_path):
         (FRAME, {"label": "kind"}, "{} has no column kind; it has size, count, species"),
         (FRAME, {"label": "count"}, "{}: column species holds 'owl'; expected numbers"),
         (FRAME, {"label": "species", "scale": "log"}, "scale is 'log'; expected one of none, standard"),
-        (FRAME, {"label": "species", "crop": "8"}, "table has no parameter crop"),
+        (FRAME, {"label": "species", "centre_crop": "8"}, "table has no parameter centre_crop"),
         (FRAME[["species"]], {"label": "species"}, "{} has no column beside species"),
         (FRAME.assign(size=[1, None, 2, 3]), {"label": "species"}, "{}: column size has gaps"),
         (FRAME.assign(species=[1, None, 2, 3]), {"label": "species"}, "{}: column species has gaps"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,8 +59,8 @@ def rare_nan(x):
     ("answer", "message"),
     [
         (lambda x: x[:, :3], r"returned shape \(6, 3\); expected logits of shape \(6, 2\)"),
-        (lambda x: x[:, 0], r"returned shape \(6,\); expected logits of shape \(6, 2\)"),
-        (lambda x: (x, x), r"returned tuple; expected logits"),
+        (lambda x: x[:, :1, None], r"returned shape \(6, 1, 1\); expected logits of shape \(6, 2\)"),
+        (lambda x: (x[:, :2], x[:, :2]), r"returned tuple of shape \(6, 2\), shape \(6, 2\); expected logits"),
         (rare_nan, "returned NaN; expected finite logits"),
         (lambda x: x[:, :2] / 0 * 0, "returned NaN"),
         (exhausted, r"out of memory with (39|40) noisy inputs at a time; try batch=(19|20)"),
@@ -75,14 +76,13 @@ def test_bad_answers_of_networks(answer, message, on_device):
 
 
 class Uncopied(nn.Module):
-    """Holds a tensor with a history, as ``torch.nn.utils.weight_norm`` leaves behind."""
+    """Holds what cannot be copied."""
 
     shape, num_classes = (4,), 2
 
     def __init__(self):
         super().__init__()
-        self.plain = nn.Parameter(torch.ones(2, 4))
-        self.doubled = 2 * self.plain
+        self.lock = threading.Lock()
 
 
 @pytest.mark.parametrize(

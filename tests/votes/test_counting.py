@@ -209,11 +209,21 @@ def test_other_classifiers():
     assert VoteCounter(Own(), noise=GaussianNoise(0.5)).num_classes == 2
 
 
+def test_scores_are_taken_in_place_of_labels():
+    expected = counts_of(GaussianNoise(0.5), base=halves, num_classes=2)
+    for scores in (
+        lambda rows: np.eye(2)[halves(rows).astype(int)],
+        lambda rows: np.stack([rows[:, 0] * 0, rows[:, 0]], 1),
+    ):
+        np.testing.assert_array_equal(counts_of(GaussianNoise(0.5), base=scores, num_classes=2), expected)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (lambda rows: np.zeros(len(rows) - 1, int), r"shape \(999,\); expected one label each, \(1000,\)"),
-        (lambda rows: np.zeros((len(rows), 2)), r"shape \(1000, 2\)"),
+        (lambda rows: np.zeros((len(rows), 3)), r"shape \(1000, 3\)"),
+        (lambda rows: np.full((len(rows), 2), np.nan), "NaN; expected finite scores"),
         (lambda rows: 1, r"shape \(\)"),
         (lambda rows: np.full(len(rows), np.nan), "NaN"),
         (lambda rows: np.full(len(rows), 0.5), "returned 0.5; expected integer labels"),

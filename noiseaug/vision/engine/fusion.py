@@ -38,7 +38,7 @@ def _rewritten_parts(
     module: nn.Module, name: str, inputs: dict[str, torch.Size], dtype: torch.dtype, fused: bool
 ) -> nn.Module:
     children = dict(module.named_children())
-    if not children:
+    if not children or isinstance(module, torch.jit.ScriptModule):
         return module
     if name in inputs and not any(_is_hooked(part) for part in module.modules()):
         try:

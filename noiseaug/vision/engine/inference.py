@@ -18,6 +18,7 @@ from torch import nn
 
 from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.vision.engine.fusion import fusing_obstacle, rewritten
+from noiseaug.vision.models.outputs import LogitsOf
 
 __all__ = ["Network", "agrees", "full_precision", "out_of_memory", "prepare"]
 
@@ -102,7 +103,9 @@ def prepare(
     original = _copied(model).to(device=device, dtype=torch.float32)
     probe = torch.rand((_PROBE, *shape), generator=torch.Generator().manual_seed(0)).to(device)
     expected, inputs, widest = _observed(original, probe)
-    _check_logits(expected, _PROBE, num_classes)
+    if tuple(getattr(expected, "shape", ())) != (_PROBE, num_classes):
+        original = LogitsOf(original, num_classes)
+        expected, inputs, widest = _observed(original, probe)
     if batch is None:
         values, largest = _ON_CPU if device.type == "cpu" else _ELSEWHERE
         batch = min(max(values // widest, _SMALLEST_BATCH), largest)
@@ -139,12 +142,22 @@ def prepare(
 
 def _copied(model: nn.Module) -> nn.Module:
     try:
-        return copy.deepcopy(model).eval().requires_grad_(False)
+        # torch.nn.utils.weight_norm keeps a weight that it computes anew each time, which torch does not copy
+        computed = {
+            id(value): value.detach().clone()
+            for part in model.modules()
+            for value in vars(part).values()
+            if isinstance(value, torch.Tensor) and value.grad_fn is not None
+        }
+        with torch.no_grad():  # a copy of a TorchScript module is otherwise a result with a history
+            copied = copy.deepcopy(model, computed).eval()
     except (RuntimeError, TypeError) as error:
         raise InvalidInputError(
-            f"the network cannot be copied: {first_line(error)}; "
-            "expected plain parameters, without torch.nn.utils.weight_norm"
+            f"the network cannot be copied: {first_line(error)}; expected plain parameters and buffers"
         ) from None
+    for parameter in copied.parameters():  # one by one, which a TorchScript module has no method for
+        parameter.requires_grad_(False)
+    return copied
 
 
 def _observed(module: nn.Module, probe: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Size], int]:
@@ -162,7 +175,9 @@ def _observed(module: nn.Module, probe: torch.Tensor) -> tuple[torch.Tensor, dic
 
         return hook
 
-    hooks = [part.register_forward_hook(keep(name)) for name, part in module.named_modules()]
+    # a TorchScript module takes no hooks
+    parts = [(name, part) for name, part in module.named_modules() if not isinstance(part, torch.jit.ScriptModule)]
+    hooks = [part.register_forward_hook(keep(name)) for name, part in parts]
     try:
         with out_of_memory(len(probe)), torch.inference_mode(), full_precision(probe.device):
             return module(probe), inputs, widest

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 import safetensors.torch
 import torch
+from torch import nn
 
 from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import files
@@ -211,7 +212,7 @@ def _as_json(metadata: dict[str, Any]) -> str:
         raise InvalidInputError(f"metadata cannot be written as JSON: {error}") from None
 
 
-def weights_digest(model: Classifier) -> str:
+def weights_digest(model: nn.Module) -> str:
     """A hash of a model's weights: the same for the same weights, wherever and whenever they were saved."""
     return _digest({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()})
 

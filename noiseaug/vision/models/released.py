@@ -27,7 +27,7 @@ from noiseaug import validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision.models.build import CIFAR10_MEAN, CIFAR10_STD
 
-__all__ = ["NORMALISATIONS", "Released", "is_torch_file", "read"]
+__all__ = ["NORMALISATIONS", "Released", "is_torch_file", "read", "unpickled"]
 
 NORMALISATIONS = ("standardised", "centred")
 
@@ -151,7 +151,7 @@ def read(path: Path) -> Released:
     Raises:
         InvalidInputError: for a file that is damaged, holds something else, or is of an unknown architecture.
     """
-    content = _unpickled(path)
+    content = unpickled(path)
     if not isinstance(content, dict) or not {"arch", "state_dict"} <= content.keys():
         held = ", ".join(list(map(str, content))[:4]) if isinstance(content, dict) else type(content).__name__
         raise InvalidInputError(f"{path} holds {held or 'nothing'}; expected arch and state_dict, as Cohen et al. save")
@@ -178,7 +178,12 @@ def _is_plain_tensor(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
 
 
-def _unpickled(path: Path) -> Any:
+def unpickled(path: Path) -> Any:
+    """What a file of ``torch.save`` holds, where that is tensors and plain values alone; runs nothing that is in it.
+
+    Raises:
+        InvalidInputError: for a file that is damaged, or asks for anything else.
+    """
     content = io.BytesIO(path.read_bytes())  # so that every error from here on is one of the content
     try:
         if zipfile.is_zipfile(content):  # torch itself does not compare the checksums
