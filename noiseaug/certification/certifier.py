@@ -87,6 +87,13 @@ class Certifier:
         setting = CertificationSetting(smooth_sigma, budget, counter.num_classes)
         return cls(counter, setting, certificate or Cohen(), error, noise, seed)
 
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The classifier's own label of each class, or None where these are numbers from 0."""
+        classes = getattr(getattr(self.counter, "predictor", None), "classes", None)
+        numbered = classes is None or (classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes))))
+        return None if numbered else classes
+
     def description(self, x: Any = None) -> dict[str, Any]:
         """What determines the votes and the certificates, as plain values; an input ``x`` adds how they are counted."""
         return {

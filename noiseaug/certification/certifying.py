@@ -19,12 +19,12 @@ from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
 from noiseaug.records.log import read_outcomes
 from noiseaug.records.logfile import plain, refuse_strangers, write_log
 from noiseaug.runs.progress import progress_bar
-from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
+from noiseaug.votes import Counter, Stream, class_positions, make_counter, make_noise, round_votes, take_together
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["certify", "predict", "recertify", "recertify_log"]
+__all__ = ["certify", "dense", "predict", "recertify", "recertify_log"]
 
 
 def certify(
@@ -52,9 +52,10 @@ def certify(
     Args:
         base: a function from a batch of arrays to integer labels, a fitted scikit-learn classifier, a torch module, or
             a base that brings a vote engine of its own (:class:`noiseaug.vision.engine.TorchBase`).
-        x: inputs, shape (m, …).
+        x: inputs, shape (m, …); a sparse matrix or a frame of numbers is taken too.
         smooth_sigma: β > 0, in input units.
-        labels: true labels, shape (m,); without them correctness is unknown (label −1).
+        labels: true labels, shape (m,): the classifier's own (of ``classes_``), else numbers from 0; without them
+            correctness is unknown (label −1).
         n: votes for an input at most.
         n0: votes of the selection sample.
         failure_prob: probability that a certificate is wrong, at most.
@@ -72,11 +73,13 @@ def certify(
 
     Returns:
         A frame with a row an input: index, label, prediction (−1: abstained), radius, correct, n, seconds, and the
-        counts of every class.
+        counts of every class. Labels and predictions are positions in ``classes_``, which the log's description keeps
+        as ``classes`` where they are not the numbers from 0.
 
     Raises:
         InvalidInputError: for bad numbers, a classifier that returns no labels, or a log of another run.
     """
+    x = dense(x)
     certifier = Certifier.make(
         base,
         dim=int(np.prod(np.shape(x)[1:])),
@@ -90,10 +93,19 @@ def certify(
         seed=seed,
         batch=batch,
     )
+    notes = dict(description or {})
+    if (classes := certifier.classes) is not None:
+        labels = None if labels is None else class_positions(classes, labels)
+        notes.setdefault("classes", classes.tolist())
     inputs = Inputs.make(x, labels, indices, certifier.setting.num_classes)
     if log is None:
         return outcomes_frame(_outcomes(certifier, inputs, progress))
-    return outcomes_frame(certify_into(Path(log), certifier, inputs, description or {}, resume, progress))
+    return outcomes_frame(certify_into(Path(log), certifier, inputs, notes, resume, progress))
+
+
+def dense(x: Any) -> Any:
+    """Inputs as they are, sparse ones as an array: noise leaves nothing sparse."""
+    return x.toarray() if hasattr(x, "toarray") else x
 
 
 def certify_into(
@@ -199,7 +211,7 @@ def predict(
 
     model = make_noise(noise, smooth_sigma)
     counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
-    inputs = Inputs.make(x, None, indices, counter.num_classes)
+    inputs = Inputs.make(dense(x), None, indices, counter.num_classes)
     n = validation.integer("n", n)
     level = paid(failure_prob, model.distribution_error(int(np.prod(inputs.x.shape[1:])), n))
     rows = []

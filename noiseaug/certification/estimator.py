@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, has_fit_parameter, validate_data
 
 from noiseaug import validation
 from noiseaug.certificates import Certificate, Cohen
+from noiseaug.certification.certifying import certify, dense
 from noiseaug.errors import InvalidInputError
 from noiseaug.votes import VoteCounter, make_noise
 
@@ -59,21 +60,23 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
         self.votes = votes
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fits the base classifier on noisy copies.
 
         Args:
-            X: inputs, shape (n, features).
+            X: inputs, shape (n, features); of a frame the base gets the names of the columns. Sparse ones become dense.
             y: labels, shape (n,).
+            sample_weight: of each input, shape (n,), for each of its copies alike; the base must take it.
 
         Raises:
-            InvalidInputError: for noise levels or counts out of range.
+            InvalidInputError: for noise levels or counts out of range, and weights that the base does not take.
         """
         train_sigma = validation.nonnegative("train_sigma", self.train_sigma)
         copies = validation.integer("copies", self.copies)
         validation.positive("smooth_sigma", self.smooth_sigma)
         validation.integer("votes", self.votes)
-        points, labels = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        points, labels = validate_data(self, X, y, dtype=(np.float64, np.float32), accept_sparse=("csr", "csc"))
+        points = dense(points)
         check_classification_targets(labels)
         self.classes_ = np.unique(labels)
         if self.classes_.size < 2:
@@ -81,15 +84,42 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
         self._seed = _seed(self.random_state)
         points, labels = augment(points, labels, train_sigma, copies, self._seed)
         base = LogisticRegression(max_iter=1000) if self.base is None else self.base
-        self.base_ = clone(base).fit(points, labels)
+        weights = {} if sample_weight is None else self._weights(base, sample_weight, points, copies, train_sigma)
+        self.base_ = clone(base).fit(self._named(points), labels, **weights)
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _named(self, points: np.ndarray) -> Any:
+        """Points as a frame, where fit got one: steps of the base may choose columns by name."""
+        if not hasattr(self, "feature_names_in_"):
+            return points
+        import pandas as pd
+
+        return pd.DataFrame(points, columns=self.feature_names_in_)
+
+    @staticmethod
+    def _weights(base: Any, given: ArrayLike, points: np.ndarray, copies: int, train_sigma: float) -> dict[str, Any]:
+        """The argument of ``fit`` that takes the weights of all copies; a pipeline hands it to its last step."""
+        copies = copies if train_sigma else 1
+        count = len(points) // copies
+        last = base.steps[-1] if hasattr(base, "steps") else ("", base)
+        if not has_fit_parameter(last[1], "sample_weight"):
+            raise InvalidInputError(f"{type(last[1]).__name__} takes no sample_weight; leave it out")
+        weights = np.tile(_check_sample_weight(given, points[:count], dtype=points.dtype), copies)
+        return {f"{last[0]}__sample_weight".removeprefix("__"): weights}
 
     def _counter(self, noise: str = "gaussian", batch: int = 1000) -> VoteCounter:
         return VoteCounter(self.base_, noise=make_noise(noise, self.smooth_sigma), seed=self._seed, batch=batch)
 
     def _counts(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self, "base_")
-        points = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        points = dense(
+            validate_data(self, X, reset=False, dtype=(np.float64, np.float32), accept_sparse=("csr", "csc"))
+        )
         counter = self._counter()
         # the votes of an input depend on the input alone, not on its place among others
         return np.array([counter.stream(x, 0, "estimation").take(int(self.votes)) for x in points])
@@ -130,15 +160,15 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
             noise: ``"gaussian"`` or ``"discrete"``.
             **options: passed on.
         """
-        from noiseaug.certification.certifying import certify
-
         check_is_fitted(self, "base_")
-        inputs = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        inputs = dense(
+            validate_data(self, X, reset=False, dtype=(np.float64, np.float32), accept_sparse=("csr", "csc"))
+        )
         return certify(
             self.base_,
             inputs,
             smooth_sigma=self.smooth_sigma,
-            labels=None if y is None else self._positions(np.asarray(y)),
+            labels=y,
             n=n,
             n0=n0,
             failure_prob=failure_prob,
@@ -147,12 +177,6 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
             seed=self._seed,
             **options,
         )
-
-    def _positions(self, y: np.ndarray) -> np.ndarray:
-        places = np.clip(np.searchsorted(self.classes_, y), 0, self.classes_.size - 1)
-        if not (self.classes_[places] == y).all():
-            raise InvalidInputError("y holds labels that fit has not seen")
-        return places
 
     def certified_accuracy(self, X: ArrayLike, y: ArrayLike, radius: float, **options: Any) -> float:
         """Share of inputs that are right and certified at ``radius``; options as in :meth:`certify`."""

@@ -1,4 +1,4 @@
-from .adapters import Predictor, as_predictor, checked_labels
+from .adapters import Predictor, as_predictor, checked_labels, class_positions
 from .counting import (
     Counter,
     NoisyRows,
@@ -24,6 +24,7 @@ __all__ = [
     "VoteStream",
     "as_predictor",
     "checked_labels",
+    "class_positions",
     "make_counter",
     "make_noise",
     "noisy_rows",

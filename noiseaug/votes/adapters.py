@@ -13,7 +13,7 @@ from noiseaug import validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.votes.logits import logits_of
 
-__all__ = ["Predictor", "as_predictor", "checked_labels"]
+__all__ = ["Predictor", "as_predictor", "checked_labels", "class_positions"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,26 @@ def as_predictor(base: Any, num_classes: int | None = None) -> Predictor:
             f"base is {kind}; expected a function on arrays, a fitted scikit-learn classifier, or a torch module"
         )
     return Predictor(base, None, given)
+
+
+def class_positions(classes: np.ndarray, labels: Any) -> np.ndarray:
+    """Labels of a classifier's own classes as positions in ``classes``, int64.
+
+    Raises:
+        InvalidInputError: for labels that are none of the classes.
+    """
+    given = np.asarray(labels)
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    names, texts = {value: place for place, value in enumerate(classes.tolist())}, given.tolist()
+    strange = [value for value in texts if not isinstance(value, list) and value not in names]
+    if given.ndim != 1 or strange:
+        shown = f"{strange[0]!r}" if strange else f"shape {given.shape}"
+        known = ", ".join(map(repr, list(names)[:5])) + (", …" if len(names) > 5 else "")
+        raise InvalidInputError(
+            f"labels hold {shown}; expected one of the classifier's classes for each input, {known}"
+        )
+    return np.array([names[value] for value in texts], dtype=np.int64)
 
 
 def _agreed(given: int, own: int) -> int:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from noiseaug.certification import SmoothedClassifier, certified_accuracy_scorer
+from noiseaug.certification import SmoothedClassifier, certified_accuracy_scorer, certify
 from noiseaug.errors import InvalidInputError
+from noiseaug.records import read_log
 from noiseaug.regions import HalfSpace
 
 
@@ -66,8 +71,56 @@ def test_string_labels_and_seeds(blobs):
     assert np.array_equal(model.predict_proba(x[:50]), again.predict_proba(x[:50]))
     frame = model.certify(x[:20], names[:20], n=200)
     assert frame["correct"].mean() > 0.8
-    with pytest.raises(InvalidInputError, match="not seen"):
+    with pytest.raises(InvalidInputError, match="labels hold 'dog'; expected one of the classifier's classes"):
         model.certify(x[:2], ["ant", "dog"])
+
+
+def test_labels_of_a_log_keep_their_names(blobs, tmp_path):
+    x, y = blobs
+    for names in (np.array(["ant", "bee", "cat"]), np.array([1, 2, 7])):
+        forest = RandomForestClassifier(5, max_depth=3, random_state=0).fit(x, names[y])
+        options = {"smooth_sigma": 0.4, "n": 100, "n0": 10}
+        log = tmp_path / f"{names[0]}.jsonl"
+        frame = certify(forest, x[:30], labels=names[y[:30]], log=log, **options)
+        assert frame["label"].tolist() == y[:30].tolist()
+        assert frame["correct"].mean() > 0.7
+        assert read_log(log)[0]["classes"] == names.tolist()
+        with pytest.raises(InvalidInputError, match=r"labels hold (5|'dog'); expected one of the classifier's classes"):
+            certify(forest, x[:1], labels=[5 if names[0] == 1 else "dog"], **options)
+    places = RandomForestClassifier(5, max_depth=3, random_state=0).fit(x, y)
+    certify(places, x[:3], labels=y[:3], log=tmp_path / "places.jsonl", **options)
+    assert "classes" not in read_log(tmp_path / "places.jsonl")[0]
+
+
+def test_weights_of_the_training_inputs(blobs):
+    x, y = blobs
+    heavy = np.where(y == 2, 0.0, 1.0)
+    for base, options in [
+        (LogisticRegression(), {"train_sigma": 0.3, "copies": 3}),
+        (make_pipeline(MinMaxScaler(), LogisticRegression()), {}),
+    ]:
+        model = SmoothedClassifier(base, **options).fit(x, y, sample_weight=heavy)
+        assert 2 not in model.predict(x)
+    with pytest.raises(InvalidInputError, match="KNeighborsClassifier takes no sample_weight"):
+        SmoothedClassifier(KNeighborsClassifier()).fit(x, y, sample_weight=heavy)
+    with pytest.raises(ValueError, match=r"sample_weight\.shape"):
+        SmoothedClassifier().fit(x, y, sample_weight=heavy[:5])
+
+
+def test_sparse_inputs_and_columns_by_name(blobs):
+    x, y = blobs
+    plain = SmoothedClassifier(train_sigma=0.2, random_state=1).fit(x, y)
+    sparse = SmoothedClassifier(train_sigma=0.2, random_state=1).fit(csr_matrix(x), y)
+    assert np.array_equal(plain.predict_proba(x[:9]), sparse.predict_proba(csr_matrix(x[:9])))
+    assert (
+        certify(plain.base_, csr_matrix(x[:9]), smooth_sigma=0.4, n=50, n0=10)["prediction"].tolist()
+        == certify(plain.base_, x[:9], smooth_sigma=0.4, n=50, n0=10)["prediction"].tolist()
+    )
+    frame = pd.DataFrame(x, columns=["east", "north"])
+    base = make_pipeline(make_column_transformer((MinMaxScaler(), ["north", "east"])), LogisticRegression())
+    named = SmoothedClassifier(base, train_sigma=0.2).fit(frame, y)
+    assert named.score(frame, y) > 0.8
+    assert named.certify(frame[:9], y[:9], n=50)["correct"].mean() > 0.5
 
 
 def test_certified_radii_of_a_linear_model():
