@@ -282,7 +282,9 @@ def _network(
         raise InvalidInputError(f"{classifier} does not say what it was trained on; give --data")
     images = load_images(name, "test", root=root)
     _refuse_mismatch(classifier, base, metadata, images)
-    return Subject(base, images.numbered(base.num_classes or 0), {**images.description, **provenance})
+    # a network that was trained on this very set has its classes by their places
+    test = images if metadata.get("data") == name else images.numbered(base.num_classes or 0)
+    return Subject(base, test, {**images.description, **provenance})
 
 
 def _refuse_mismatch(classifier: str, base: Any, metadata: dict[str, Any], images: LabelledSet) -> None:

@@ -6,12 +6,20 @@ import os
 import time
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from noiseaug.vision.models.registry import ARCHITECTURES
+
 SHAPE = (3, 8, 8)
 X = (np.random.default_rng(0).integers(0, 256, SHAPE) / 255).astype(np.float32)
+
+
+def quick_ones():
+    """The architectures as parameters of a test; the large one is slow."""
+    return [pytest.param(name, marks=pytest.mark.slow if name == "resnet50" else ()) for name in ARCHITECTURES]
 
 
 class Camera(nn.Module):

@@ -11,7 +11,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors.torch")
 
-from noiseaug.vision.models import CifarResNet, load_checkpoint, read_metadata, save_checkpoint  # noqa: E402
+from noiseaug.registry import Entry  # noqa: E402
+from noiseaug.vision.models import (  # noqa: E402
+    ARCHITECTURES,
+    CifarResNet,
+    load_checkpoint,
+    read_metadata,
+    save_checkpoint,
+)
+from noiseaug.vision.models.imagenet import ResNet50  # noqa: E402
 from tests.helpers.checkpoints import attempt, complaint, images, same, trained  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -164,6 +172,31 @@ def test_other_published_architectures(tmp_path):
             assert torch.equal(model(images((3, 32, 32), 1)), original(images((3, 32, 32), 1)))
 
 
+@pytest.mark.parametrize("normalisation", ["standardised", "centred"])
+def test_the_resnet_50_of_imagenet(tmp_path, monkeypatch, normalisation):
+    """In the published format, with an eighth of the channels."""
+    monkeypatch.setitem(ARCHITECTURES, "resnet50", Entry(lambda shape, count: ResNet50(shape[0], count, 8), "narrow"))
+    torch.manual_seed(3)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225) if normalisation == "standardised" else None
+    norm = Normalisation(std)
+    norm.means = torch.tensor(mean)
+    original = torch.nn.Sequential(norm, Parallel(ResNet50(3, 1000, 8))).eval()
+    path = publish(tmp_path / "checkpoint.pth.tar", original, "resnet50")
+    model, metadata = load_checkpoint(path, normalisation=normalisation)
+    assert (metadata["arch"], metadata["shape"], metadata["num_classes"]) == ("resnet50", (3, 224, 224), 1000)
+    with torch.no_grad():
+        assert torch.equal(model(images((3, 224, 224), 1)), original(images((3, 224, 224), 1)))
+    # nothing in the file tells how the inputs were normalised
+    assert "give normalisation=... as one of standardised, centred" in complaint(load_checkpoint, path)
+
+
+def test_the_resnet_50_is_torchvisions():
+    with torch.device("meta"):
+        state = {name: value.numel() for name, value in ResNet50(3, 1000).named_parameters()}
+    assert sum(state.values()) == 25_557_032  # as torchvision documents it
+    assert {"conv1.weight", "layer1.0.downsample.1.bias", "layer4.2.conv3.weight", "fc.bias"} <= state.keys()
+
+
 def test_files_of_old_torch_lack_a_counter(network, tmp_path):
     state = {f"1.{key}": value for key, value in network.state_dict().items() if "num_batches" not in key}
     model, _ = load_checkpoint(publish(tmp_path / "a", network, state_dict=state))
@@ -216,7 +249,7 @@ def test_published_files_that_are_refused(network, tmp_path):
         publish(path, network, **content)
         return complaint(load_checkpoint, path, normalisation="standardised")
 
-    assert "architecture 'resnet50'; expected one of cifar_resnet20, cifar_resnet110" in refused(arch="resnet50")
+    assert "architecture 'resnet18'; expected one of cifar_resnet20, cifar_resnet110" in refused(arch="resnet18")
     assert "architecture 7" in refused(arch=7)
     assert "no weights in its state_dict" in refused(state_dict=None)
     assert "no weights in its state_dict" in refused(state_dict={"1.conv1.weight": 3})

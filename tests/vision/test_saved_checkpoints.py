@@ -15,7 +15,6 @@ torch = pytest.importorskip("torch")
 safetensors_torch = pytest.importorskip("safetensors.torch")
 
 from noiseaug.vision.models import (  # noqa: E402
-    ARCHITECTURES,
     FILE_NAME,
     checkpoint_file,
     checkpoints,
@@ -24,6 +23,7 @@ from noiseaug.vision.models import (  # noqa: E402
     save_checkpoint,
 )
 from tests.helpers.checkpoints import attempt, complaint, images, same, trained  # noqa: E402
+from tests.helpers.networks import quick_ones  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ ABOUT = {
 # --- our own
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", quick_ones())
 def test_a_round_trip_is_exact(arch, tmp_path):
     model = trained(arch, (3, 8, 8), mean=0.3)
     path = tmp_path / "some.safetensors"

@@ -129,8 +129,9 @@ def load_checkpoint(
 
     Args:
         path: a file by ``save_checkpoint``; the directory of a run, which holds one as ``model.safetensors``; or a
-            ``.pth.tar`` of a ResNet for 32×32 images that Cohen et al. 2019 or Salman et al. 2019 published, with or
-            without the prefixes of DataParallel. The latter is read without executing anything that is in it.
+            ``.pth.tar`` of a ResNet for 32×32 images, or of ImageNet's ResNet-50, that Cohen et al. 2019 or Salman et
+            al. 2019 published, with or without the prefixes of DataParallel. The latter is read without executing
+            anything that is in it.
         device: where the classifier goes.
         normalisation: of a published checkpoint, whose file does not hold it: ``standardised`` (mean and standard
             deviation of CIFAR-10: Cohen et al., and the later version of Salman et al.'s code) or ``centred`` (the

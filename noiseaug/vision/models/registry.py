@@ -35,6 +35,9 @@ ARCHITECTURES: Registry[Callable[[Shape, int], nn.Module]] = Registry(
         "resnet110": Entry(
             f"{_RESNETS}:resnet110", "ResNet-110 for CIFAR as in Cohen et al. 2019 and most later papers; slow"
         ),
+        "resnet50": Entry(
+            "noiseaug.vision.models.imagenet:resnet50", "ResNet-50 for ImageNet as in Cohen et al. 2019; very slow"
+        ),
     },
 )
 """The architectures by name: from a shape and a number of classes to a fresh network on normalised images."""

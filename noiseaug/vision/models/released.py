@@ -3,8 +3,8 @@
 A file is a torch pickle {epoch, arch, state_dict, optimizer}. The model is Sequential(normalisation, network), either
 of them possibly in a DataParallel, so a weight is called ``1.conv1.weight``, ``1.module.conv1.weight`` or
 ``module.1.conv1.weight``. The normalisation keeps its numbers outside of the state, and so the file does not hold them:
-Cohen et al. subtract the mean and divide by the standard deviation of CIFAR-10; Salman et al.'s code first subtracted
-the mean alone and later did both (their architectures.py, where a comment warns not to mix the two up).
+Cohen et al. subtract the mean and divide by the standard deviation of CIFAR-10 or of ImageNet; Salman et al.'s code
+first subtracted the mean alone and later did both (their architectures.py, where a comment warns not to mix them up).
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ __all__ = ["NORMALISATIONS", "Released", "is_torch_file", "read", "unpickled"]
 
 NORMALISATIONS = ("standardised", "centred")
 
-_ARCHITECTURES = {"cifar_resnet20": "resnet20", "cifar_resnet110": "resnet110", "imagenet32_resnet110": "resnet110"}
+_ARCHITECTURES = {
+    "cifar_resnet20": "resnet20",
+    "cifar_resnet110": "resnet110",
+    "imagenet32_resnet110": "resnet110",
+    "resnet50": "resnet50",
+}
+_IMAGENET = "resnet50"  # which has images of 224×224 pixels, and statistics of its own
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as in Cohen et al.'s datasets.py
 _LARGEST_NOISE = 1.25  # of training; the authors go up to 1
 _GOOD_FIT, _POOR_FIT = 0.4, 0.6  # of the logarithm of a variance; the normalisations differ by ln 25 = 3.2
 _PREFIX = re.compile(r"^(?:module\.)?(?:1\.)?(?:module\.)?")
@@ -46,7 +53,7 @@ class Released:
         path: where it lies.
         arch: the architecture's name in the authors' code.
         epoch: number of epochs that the model was trained for, or None.
-        weights: of the network, by the names that ``CifarResNet`` has for them.
+        weights: of the network, by the names that ``CifarResNet`` or ``ResNet50`` has for them.
         settings: ``means`` and ``sds``, where the normalisation was saved after all.
     """
 
@@ -64,7 +71,7 @@ class Released:
                 raise InvalidInputError(f"{self.path} lacks {key}; expected the weights of {self.arch}")
         return {
             "arch": _ARCHITECTURES[self.arch],
-            "shape": (self.weights["conv1.weight"].shape[1], 32, 32),
+            "shape": (self.weights["conv1.weight"].shape[1], *((224, 224) if self.arch == _IMAGENET else (32, 32))),
             "num_classes": self.weights["fc.weight"].shape[0],
             "released_arch": self.arch,
             "epoch": self.epoch,
@@ -85,8 +92,11 @@ class Released:
             std = self.settings.get("sds", torch.ones(3))
         else:
             settled = normalisation or self._inferred_normalisation()
-            mean = torch.tensor(CIFAR10_MEAN)
-            std = torch.tensor(CIFAR10_STD) if settled == "standardised" else torch.ones(3)
+            large = self.arch == _IMAGENET
+            mean = torch.tensor(_IMAGENET_MEAN if large else CIFAR10_MEAN)
+            std = torch.tensor(_IMAGENET_STD if large else CIFAR10_STD)
+            if settled != "standardised":
+                std = torch.ones(3)
         state = {f"network.{key}": value for key, value in self.weights.items()}
         for key in list(state):  # which torch counts since version 0.4.1
             if key.endswith("running_mean"):
