@@ -225,7 +225,8 @@ def certify(
     from noiseaug.vision.training import workers
 
     with workers(device) as team:
-        team.lead(lambda: check_files({"--out": out, "--tsv": tsv}, {"--data": data, "--classifier": classifier}))
+        read = {"--data": data, "--classifier": classifier, "--weights": weights}
+        team.lead(lambda: check_files({"--out": out, "--tsv": tsv}, read))
         rule = _certificate(certificate, radius, set_)
         # what needs no training is looked at before it
         rule.check(CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob)))
@@ -313,7 +314,7 @@ def predict(
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import load_subject
 
-    check_files({"--out": out}, {"--data": data, "--classifier": classifier})
+    check_files({"--out": out}, {"--data": data, "--classifier": classifier, "--weights": weights})
     refuse_table(out)
     subject = load_subject(
         classifier,

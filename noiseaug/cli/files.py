@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from noiseaug.data import split_name
+from noiseaug.data import DataName
 from noiseaug.runs import refuse_clashes
 
 __all__ = ["check_files"]
@@ -42,7 +42,7 @@ def _read(path: Path) -> list[Path]:
     """The files that a path, or the name of a data set or classifier, may stand for."""
     if path.is_dir():
         return [path / name for name in _OF_RUNS]
-    found = [path, Path(split_name(str(path))[0]).expanduser()]
+    found = [path, DataName.parse(str(path)).path]
     module, colon, _ = str(path).partition(":")
     parts = module.split(".")
     if colon and all(part.isidentifier() for part in parts):

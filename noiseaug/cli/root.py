@@ -8,7 +8,7 @@ import typer
 
 import noiseaug
 from noiseaug.cli import bridge, certify, figures, grid, published, train
-from noiseaug.cli.running import run_app
+from noiseaug.cli.running import NamingOptions, run_app
 from noiseaug.cli.synthetic import app as synthetic_app
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import torchrun
@@ -16,6 +16,7 @@ from noiseaug.runs import torchrun
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=NamingOptions,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -5,19 +5,50 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from noiseaug.errors import NoiseaugError
+from noiseaug.errors import InvalidInputError, NoiseaugError
 from noiseaug.escaping import for_terminal
 from noiseaug.runs import torchrun
 
-__all__ = ["run_app"]
+__all__ = ["NamingOptions", "run_app"]
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, or that of the copy which typer carries
 _INTERRUPTED = 130
+
+
+_SPELT = {"num_classes": "classes"}  # parameters of the library that a command calls otherwise
+
+
+class NamingOptions(TyperGroup):
+    """Commands whose errors name their options, where the library names the parameters behind them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InvalidInputError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is None:
+                raise
+            raise InvalidInputError(_in_options(str(error), command.params)) from None
+
+
+def _in_options(message: str, parameters: Sequence[Any]) -> str:
+    """``smooth_sigma is -1; …`` as ``--smooth-sigma is -1; …``, and ``give batch=20`` as ``give --batch 20``."""
+    flags = {each.name: next((flag for flag in each.opts if flag.startswith("--")), None) for each in parameters}
+    flags |= {name: flags[own] for name, own in _SPELT.items() if own in flags}
+    for name, flag in flags.items():
+        if flag is not None:
+            message = re.sub(rf"^{name}(?= (is|holds|runs) )", flag, message)
+            message = re.sub(rf"(?<=\s){name}=\.\.\.", flag, message)
+            message = re.sub(rf"(?<=\s){name}=(?=\d)", f"{flag} ", message)
+    return message
 
 
 def run_app(app: typer.Typer) -> NoReturn:

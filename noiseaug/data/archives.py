@@ -77,7 +77,7 @@ class Npz:
             raise InvalidInputError(f"{self.path} lacks {given}; {held}")
         first, *rest = names[split]
         raise NoSplitError(
-            f"{self.path} lacks {first} (or {', '.join(rest)}); {held}; other keys can be given as x and y"
+            f"{self.path} lacks {first} (or {', '.join(rest)}); {held}; other keys can be given as x=... and y=..."
         )
 
 

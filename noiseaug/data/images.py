@@ -102,7 +102,7 @@ def decode_images(what: str, pictures: Sequence[Picture], sizes: Sizes) -> np.nd
             first, other = ("×".join(map(str, each.shape[1::-1])) for each in (images[0], image))
             raise InvalidInputError(
                 f"{what}: {pictures[0][0]} is {first}, {name} is {other}; expected images of one size: "
-                "give --resize or --centre-crop"
+                "give resize=... or centre_crop=..."
             )
     channels = max(image.shape[2] for image in images)
     result = np.empty((len(images), channels, *images[0].shape[:2]), np.uint8)

@@ -77,7 +77,7 @@ class Parquet:
         known = [name for name in ([self.label] if self.label else _LABELS) if name in table.column_names]
         if not known:
             raise InvalidInputError(
-                f"which column of {self.path} is the label? Give it as label; the columns are "
+                f"which column of {self.path} is the label? Give it as label=...; the columns are "
                 f"{', '.join(table.column_names)}"
             )
         return known[0]

@@ -124,7 +124,7 @@ def _label_column(what: str, columns: list[Any], label: str) -> str:
     known = [name for name in _LABELS if name in columns]
     if len(known) != 1:
         raise InvalidInputError(
-            f"which column of {what} is the label? Give it as label; the columns are {_listed(columns)}"
+            f"which column of {what} is the label? Give it as label=...; the columns are {_listed(columns)}"
         )
     return known[0]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 
 __all__ = ["OnnxClassifier"]
 
@@ -40,7 +40,7 @@ class OnnxClassifier:
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # of several kinds, none of them public
-            raise InvalidInputError(f"{path} is no network for onnxruntime: {_line(error)}") from None
+            raise InvalidInputError(f"{path} is no network for onnxruntime: {first_line(error)}") from None
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in ("tensor(float)", "tensor(double)", "tensor(float16)"):
             listed = ", ".join(f"{each.name} ({each.type})" for each in inputs)
@@ -71,7 +71,7 @@ class OnnxClassifier:
             runs = [self._session.run(None, {self._input: padded[i : i + size]}) for i in range(0, len(padded), size)]
         except Exception as error:
             raise InvalidInputError(
-                f"{self.path} does not take inputs of shape {'×'.join(map(str, batch.shape[1:]))}: {_line(error)}"
+                f"{self.path} does not take inputs of shape {'×'.join(map(str, batch.shape[1:]))}: {first_line(error)}"
             ) from None
         fitting = [place for place, each in enumerate(runs[0]) if _is_scores(each, size)]
         if not fitting:
@@ -82,7 +82,3 @@ class OnnxClassifier:
 def _is_scores(output: Any, size: int) -> bool:
     array = isinstance(output, np.ndarray) and output.dtype.kind == "f"
     return array and (output.shape == (size,) or (output.ndim == 2 and len(output) == size))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from noiseaug.data import LabelledSet
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.votes import Predictor, as_predictor, checked_labels
 
 __all__ = ["made", "over_the_classes_of", "placed"]
@@ -62,8 +62,7 @@ def made(
     try:
         return found(**filled)
     except Exception as error:  # code of the user's own can raise anything
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(f"{name} cannot be made: {line}") from None
+        raise InvalidInputError(f"{name} cannot be made: {first_line(error)}") from None
 
 
 def _needed(found: Any) -> list[str]:
@@ -101,7 +100,7 @@ def over_the_classes_of(data: LabelledSet, base: Any, name: str, num_classes: in
     predictor, values = as_predictor(base, num_classes), np.asarray(own).tolist()
     names = [str(value) for value in values]
     if tuple(names) == data.classes:
-        return predictor, data
+        return Predictor(predictor.predict, None, predictor.num_classes), data
     if set(names) <= set(data.classes):
         places = np.array([data.classes.index(each) for each in names])
         return placed(predictor, places, data.num_classes), data

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import typer
 
 from noiseaug.certificates import CERTIFICATES, Cohen, make_certificate
 from noiseaug.cli import app
 from noiseaug.cli.options import recipe_options
+from noiseaug.cli.running import _in_options
 from noiseaug.data import DATASETS
 from noiseaug.errors import InvalidInputError
 from noiseaug.registry import REQUIRED, Entry, Parameter, Registry, either
@@ -19,7 +22,7 @@ from noiseaug.vision.models.registry import ARCHITECTURES
 from noiseaug.vision.objectives.registry import OBJECTIVES
 from noiseaug.vision.training.recipe import Recipe
 from noiseaug.vision.training.registry import OPTIMISERS, SCHEDULES
-from tests.helpers.running import python
+from tests.helpers.running import call_root, python
 
 REGISTRIES = {each.kind: each for each in (CERTIFICATES, OBJECTIVES, ARCHITECTURES, ATTACKS, OPTIMISERS, SCHEDULES)}
 
@@ -134,3 +137,36 @@ def test_every_option_has_its_panel():
     for name in ("train", "grid", "certify", "predict", "attack", "bridge", "advise", "interference"):
         options = options_of(name)
         assert [flag for flag, each in options.items() if flag[0] == "-" and each.rich_help_panel is None] == [], name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--smooth-sigma", -1], "--smooth-sigma is -1; expected a number above 0"),
+        (["--smooth-sigma", 1, "--failure-prob", 2], "--failure-prob is 2; expected a number strictly between 0 and 1"),
+        (["--smooth-sigma", 1, "--data", "none"], "--data is 'none'; expected one of digits"),
+        (
+            ["--smooth-sigma", 1, "--data", "a.csv"],
+            "which column of a.csv is the label? Give it as --label; the columns",
+        ),
+        (["--smooth-sigma", 1, "--data", "a.npz"], "other keys can be given as --x and --y"),
+    ],
+)
+def test_errors_name_the_options_of_the_command(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("one,two\n1,2\n")
+    np.savez("a.npz", f=np.zeros((2, 2)))
+    done = call_root("certify", "--out", "o.jsonl", *arguments)
+    assert done.status == 2
+    assert message in done.complaint
+
+
+def test_other_words_of_an_error_stay():
+    option = SimpleNamespace(name="batch", opts=["--batch", "-b"])
+    for message, said in [
+        ("batch is 0; expected", "--batch is 0; expected"),
+        ("out of memory; try batch=20", "out of memory; try --batch 20"),
+        ("give it as batch=...", "give it as --batch"),
+        ("the batch is 0, as in my_batch=3", "the batch is 0, as in my_batch=3"),
+    ]:
+        assert _in_options(message, [option]) == said

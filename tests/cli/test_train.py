@@ -233,7 +233,7 @@ def test_digits_need_no_files():
         (["predict", "--smooth-sigma", 1, "--out", "no/x.csv"], "no folder no for x.csv"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--set", "copy=3"], "gaussian has no parameter copy; it takes"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--set", "copies=x"], "copies is 'x'"),
-        (["train", "--out", "x", "--train-sigma", -1], "train_sigma is -1"),
+        (["train", "--out", "x", "--train-sigma", -1], "--train-sigma is -1"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--objective", "clean"], "clean takes 0 alone"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--teacher", "no"], "a teacher labels images without labels"),
         (["train", "--out", "x", "--train-sigma", 0.5, "--init-from", "no"], "no file no"),

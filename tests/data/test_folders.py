@@ -57,7 +57,7 @@ def test_sizes_on_request(photos):
     save(photos / "cat" / "flat.png", flat)
     assert (load_data(str(photos), resize="3").test.inputs[3] == 77).all()  # a grey one among colour ones
     save(photos / "cat" / "wide.png", COLOUR[0].transpose(1, 0, 2))
-    assert "cat/wide.png is 10×8; expected images of one size: give --resize or --centre-crop" in complaint(
+    assert "cat/wide.png is 10×8; expected images of one size: give resize=... or centre_crop=..." in complaint(
         lambda: load_data(str(photos))
     )
     assert load_data(str(photos), centre_crop="8").test.shape == (3, 8, 8)

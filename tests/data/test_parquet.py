@@ -64,6 +64,6 @@ def test_bad_files(tmp_path):
     parquet.write_table(table(IMAGES[:1], [None]), path)
     assert "column label has gaps" in complaint(lambda: load_data(str(path)))
     parquet.write_table(table(IMAGES[:1], [0]).drop_columns("label"), path)
-    assert "Give it as label; the columns are img" in complaint(lambda: load_data(str(path)))
+    assert "Give it as label=...; the columns are img" in complaint(lambda: load_data(str(path)))
     parquet.write_table(pyarrow.table({"img": [{"bytes": b"no", "path": "x"}], "label": [0]}), path)
     assert "image in row 0 cannot be taken" in complaint(lambda: load_data(str(path)))

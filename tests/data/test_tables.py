@@ -57,7 +57,7 @@ def test_scaling_is_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [
-        (FRAME, {}, "which column of {} is the label? Give it as label; the columns are size, count, species"),
+        (FRAME, {}, "which column of {} is the label? Give it as label=...; the columns are size, count, species"),
         (FRAME, {"label": "kind"}, "{} has no column kind; it has size, count, species"),
         (FRAME, {"label": "count"}, "{}: column species holds 'owl'; expected numbers"),
         (FRAME, {"label": "species", "scale": "log"}, "scale is 'log'; expected one of none, standard"),

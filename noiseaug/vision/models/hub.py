@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.vision.models.build import Classifier
 from noiseaug.vision.models.outputs import LogitsOf, count_logits
 from noiseaug.vision.models.registry import Shape
@@ -91,5 +91,4 @@ def _setting(settings: Any, key: str) -> Any:
 
 
 def _unusable(name: str, error: Exception) -> InvalidInputError:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InvalidInputError(f"{name} cannot be made: {line}")
+    return InvalidInputError(f"{name} cannot be made: {first_line(error)}")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.votes.logits import described, find_logits, logits_of
 
 __all__ = ["LogitsOf", "count_logits"]
@@ -55,8 +55,9 @@ def count_logits(network: nn.Module, shape: tuple[int, ...], name: str, likely: 
         with torch.no_grad():
             output: Any = network(inputs)
     except Exception as error:  # a network of the user's own can raise anything
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(f"{name} does not take inputs of shape {'×'.join(map(str, shape))}: {line}") from None
+        raise InvalidInputError(
+            f"{name} does not take inputs of shape {'×'.join(map(str, shape))}: {first_line(error)}"
+        ) from None
     finally:
         for part in trained:
             part.training = True
