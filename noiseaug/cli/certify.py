@@ -31,7 +31,7 @@ from noiseaug.cli.options import (
     data_options,
     settings,
 )
-from noiseaug.cli.parsing import parameters, warn_of_precision
+from noiseaug.cli.parsing import parameters, say_scaling, warn_of_precision
 from noiseaug.cli.printing import warnings_in_lines
 from noiseaug.data import DATASETS
 from noiseaug.errors import InvalidInputError
@@ -249,6 +249,7 @@ def certify(
             )
         source = subject.data
         if team.leads:
+            say_scaling(source)
             warn_of_precision(precision, team.device)
         indices, step = _selection(source, every, shard, announce=team.leads)
 
@@ -330,8 +331,9 @@ def predict(
         weights=weights,
         num_classes=classes,
     )
-    warn_of_precision(precision, device)
     source = subject.data
+    say_scaling(source)
+    warn_of_precision(precision, device)
     indices, _ = _selection(source, every, None)
     frame = certification.predict(
         subject.base,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_terminal
 from noiseaug.tables.levels import plain_value
 
-__all__ = ["given", "need_torch", "parameters", "warn_of_precision"]
+if TYPE_CHECKING:
+    from noiseaug.data import LabelledSet
+
+__all__ = ["given", "need_torch", "parameters", "say_scaling", "warn_of_precision"]
 
 
 def need_torch() -> None:
@@ -53,6 +57,13 @@ def parameters(settings: Sequence[str] | None) -> dict[str, Any]:
             raise InvalidInputError(f"--set gives {key} twice")
         found[key] = plain_value(value.strip())
     return found
+
+
+def say_scaling(data: LabelledSet) -> None:
+    """One line on standard error where inputs were scaled, since a radius is in units of the scaled ones."""
+    if data.notes:
+        done = next((note for note in data.notes.values() if isinstance(note, str)), "scaled column by column")
+        print(for_terminal(f"{data.name}: {done}; radii are in these units"), file=sys.stderr)
 
 
 def warn_of_precision(precision: str, device: str) -> None:

@@ -18,6 +18,7 @@ from noiseaug.certification import certify
 from noiseaug.data import load_data
 from noiseaug.subjects import load_subject
 from tests.helpers.library import complaint
+from tests.helpers.running import call_root
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(60, 2)) + np.repeat([[3, 0], [-3, 0], [0, 5]], 20, axis=0)
@@ -209,3 +210,18 @@ def test_the_data_of_every_kind_reach_a_classifier(own):
     assert subject.description["data"] == "points.csv?label=kind"
     assert subject.description["classes"] == ["a", "b", "c"]
     assert load_data("points.csv", label="kind").test.digest == subject.description["data_digest"]
+    options = (
+        "--classifier",
+        "own_classifier:labels",
+        "--label",
+        "kind",
+        "--smooth-sigma",
+        0.5,
+        "--n",
+        20,
+        "--every",
+        30,
+    )
+    done = call_root("predict", "--data", "points.csv", "--scale", "standard", *options)
+    assert (done.status, done.out.count("\n")) == (0, 3)
+    assert "points.csv?label=kind&scale=standard: scaled column by column; radii are in these units" in done.err
