@@ -33,7 +33,7 @@ def test_whole_tables_are_read(name):
     assert read_grid(path).equals(read_table(path))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(ENDS[0] + 1, len(WHOLE) - 1))
 def test_a_cut_table_is_refused(size):
     with tempfile.TemporaryDirectory() as name:
@@ -45,7 +45,7 @@ def test_a_cut_table_is_refused(size):
             assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(1, 660),
     st.sampled_from(

@@ -101,7 +101,7 @@ def refused(arguments, word):
     assert content(Path()) == before
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(CLASHES),
     st.sampled_from(ALIASES),
@@ -121,7 +121,7 @@ def test_an_output_is_no_input_and_no_other_output(command, kind, swapped, name)
         refused(filled, "choose another --")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(INTO_FOLDERS), st.sampled_from(["itself", "link", "hard link"]))
 def test_nor_is_a_file_that_goes_into_a_folder(case, kind):
     command, name = case

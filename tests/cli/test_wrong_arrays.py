@@ -22,7 +22,7 @@ COMMANDS = [
 ]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from(COMMANDS),
     st.sampled_from([("x", "y"), ("train_x", "train_y")]),

@@ -93,7 +93,7 @@ class Changed:
         return [*row["looks"][:-1], row["looks"][-1] + 3]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(list(RULES)),
     st.integers(1, len(X)),

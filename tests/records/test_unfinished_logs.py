@@ -30,7 +30,7 @@ def run(out, x=X, labels=None, indices=None, **more):
     return certify_run(made, x, out, labels=label(x) if labels is None else labels, indices=indices, **more)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 4), st.integers(4, 9), st.data())
 def test_merging_says_what_a_shard_lacks(count, size, data):
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def test_a_run_states_its_inputs_and_old_logs_are_resumed(tmp_path):
         run(out, X[:3], resume=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 4), st.one_of(st.integers(5, 10**6), st.sampled_from(["label"])))
 def test_resume_refuses_inputs_and_labels_that_the_data_do_not_have(row, change):
     with tempfile.TemporaryDirectory() as folder:

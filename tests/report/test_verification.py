@@ -44,7 +44,7 @@ def runs(draw):
     return frame.sample(frac=1, random_state=draw(st.integers(0, 9)), ignore_index=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(runs())
 def test_what_a_run_prints_is_let_through(frame):
     assert verify(frame, SETTING) == []
@@ -69,7 +69,7 @@ FAULTS = {
 }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(runs(), st.sampled_from(sorted(FAULTS)), st.integers(0, 2))
 def test_what_cannot_be_is_found(frame, fault, row):
     assert any(fault in line for line in verify(FAULTS[fault](frame, row), SETTING))

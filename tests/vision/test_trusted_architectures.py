@@ -56,7 +56,7 @@ NAMES = st.sampled_from(["planted", "pack", "os", "builtins", "planted.more", ".
 ATTRIBUTES = st.sampled_from(["net", "system", "exec", "__import__", "", "a.b"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(st.builds("{}:{}".format, NAMES, ATTRIBUTES), st.text(max_size=8)),
     st.lists(st.sampled_from(["pack:other", "planted", "planted:", "linear"]), max_size=2),
