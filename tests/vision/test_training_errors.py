@@ -123,7 +123,7 @@ def test_a_damaged_state(damage, tmp_path, monkeypatch):
         torch.save({"epoch": 1}, state)
     else:
         state.write_bytes(b"" if damage == "empty" else whole[: len(whole) // 2])
-    with pytest.raises(InvalidInputError, match=r"state.pt is damaged .*train anew"):
+    with pytest.raises(InvalidInputError, match=r"state.pt is damaged .*train again"):
         run_job(job, tmp_path / "run", resume=True)
     state.write_bytes(whole)
     run_job(job, tmp_path / "run", resume=True)
