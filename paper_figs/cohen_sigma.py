@@ -1,8 +1,8 @@
 """Cohen et al. 2019: certified accuracy over the radius for each σ, trained and smoothed with the same noise.
 
-Ours: the diagonal α = β of docs/results/mnist_grid.csv and cifar10_grid.csv (``noiseaug grid``; the commands are in
-mnist_grid.md and cifar10_grid.md there). Theirs: CIFAR-10, paper_figs/data/cohen_2019_cifar10.csv. ``--fast`` draws
-the same tables.
+Ours: the diagonal α = β of docs/results/mnist_grid.csv and docs/results/cifar10_grid.csv (``noiseaug grid``; the
+commands are in mnist_grid.md and cifar10_grid.md there). Theirs: CIFAR-10, paper_figs/data/cohen_2019_cifar10.csv.
+``--fast`` draws the same tables.
 """
 
 from __future__ import annotations

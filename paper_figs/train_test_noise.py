@@ -1,7 +1,7 @@
 """Cohen et al. 2019: training noise that is not the smoothing noise, α ≠ β.
 
-Ours: docs/results/mnist_grid.csv at the β next to .5, and cifar10_grid.csv (``noiseaug grid``; the commands are in
-mnist_grid.md and cifar10_grid.md there). Theirs: CIFAR-10 at β = .5, 500 images,
+Ours: docs/results/mnist_grid.csv at the β next to .5, and docs/results/cifar10_grid.csv (``noiseaug grid``; the
+commands are in mnist_grid.md and cifar10_grid.md there). Theirs: CIFAR-10 at β = .5, 500 images,
 paper_figs/data/cohen_2019_cifar10.csv. ``--fast`` draws the same tables.
 """
 
