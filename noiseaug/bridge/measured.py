@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from noiseaug.errors import InvalidInputError
-from noiseaug.runs import read_record
+from noiseaug.runs import read_file, read_record
 from noiseaug.runs.decoding import convert
 from noiseaug.tables import QUANTITIES, read_table
 
@@ -59,7 +59,7 @@ def read_grid(path: Path) -> pd.DataFrame:
     file = path / "table.csv" if path.is_dir() else path
     if not file.is_file():
         raise InvalidInputError(f"no file {file}; expected the table.csv of noiseaug grid")
-    content = file.read_bytes()
+    content = read_file(file)
     if b"\n" in content and not content.endswith(b"\n"):
         raise InvalidInputError(f"{file}, line {content.count(10) + 1} is cut off; make the table anew{_REMEDY}")
     table = read_table(file)

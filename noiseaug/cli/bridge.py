@@ -243,9 +243,9 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
 
     from noiseaug.bridge.pictures import draw_overlay, draw_pair, draw_predicted, draw_runs
     from noiseaug.bridge.prediction import PREDICTORS
-    from noiseaug.runs import save_figure, write_atomically
+    from noiseaug.runs import make_folder, save_figure, write_atomically
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     named = {"predicted": tables.predicted, "compared": tables.compared, "gap": tables.gaps, "best": tables.best}
     if curves:
         named["runs"] = pd.concat([curve.assign(log=name) for name, curve in curves.items()], ignore_index=True)
@@ -379,7 +379,7 @@ def interference(
     """Measure how far apart the classes are, compared with the reach of noise."""
     from noiseaug.bridge.interference import draw_interference, noise_table, pair_distances, study
     from noiseaug.data import load_data
-    from noiseaug.runs import save_figure, write_atomically
+    from noiseaug.runs import make_folder, save_figure, write_atomically
 
     _refuse_file(out)
     check_files({"--out": [out / name for name in _OF_INTERFERENCE]}, {"--data": data})
@@ -392,7 +392,7 @@ def interference(
     if pairs:
         print()
         print_table(distances)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_atomically(out / "noise.csv", reach.to_csv(index=False))
     write_atomically(out / "pairs.csv", distances.to_csv(index=False))
     note = "D: distance to the nearest point. Two points D apart are confused by noise σ with probability Φ(−D/2σ)."

@@ -511,8 +511,9 @@ def _draw(runs: dict[str, Any], folder: Path, reference: dict[str, Any]) -> list
 
     from noiseaug.plotting import finish, new_figure, plot_certified_accuracy, plot_p_lower
     from noiseaug.report import certified_accuracy, p_lower
+    from noiseaug.runs import make_folder
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     top = max(float(frame["radius"].max()) for _, frame in runs.values())
     radii = np.linspace(0, max(top, 0.1), 101)
     figure, axes = new_figure()

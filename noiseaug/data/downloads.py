@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from noiseaug.errors import InvalidInputError
-from noiseaug.runs import write_atomically
+from noiseaug.runs import read_file, write_atomically
 from noiseaug.runs.progress import progress_bar
 
 __all__ = ["DataFile", "Found", "download", "find", "unpack"]
@@ -72,11 +72,14 @@ def find(file: DataFile, root: Path) -> Found:
     for name, expected in choices:
         path = root / name
         try:
-            content = path.read_bytes()
+            content = read_file(path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             damaged = damaged or Found(file, path, damage=f"cannot be read ({error.strerror})")
+            continue
+        except InvalidInputError:
+            damaged = damaged or Found(file, path, damage="cannot be read (no regular file)")
             continue
         if hashlib.sha256(content).hexdigest() == expected:
             return Found(file, path, content)

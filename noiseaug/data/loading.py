@@ -23,6 +23,7 @@ from noiseaug.data.published import DATASETS, Contents, Source
 from noiseaug.data.readers import SPLITS, DataName, NoSplitError, named
 from noiseaug.data.sets import DataSource, LabelledSet
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs import expanded
 
 __all__ = ["Inventory", "data_root", "describe", "fetch", "load_data", "load_images"]
 
@@ -133,7 +134,7 @@ def data_root(root: Path | str | None = None) -> Path:
     """The folder of the data sets: ``root``, else the environment variable NOISEAUG_DATA, else the user's cache."""
     chosen = root or os.environ.get(_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     from platformdirs import user_cache_path  # not needed, nor asked for, where the folder is given
 
     return user_cache_path("noiseaug")

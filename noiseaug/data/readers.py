@@ -17,6 +17,7 @@ import numpy as np
 from noiseaug.data.published import DATASETS
 from noiseaug.errors import InvalidInputError
 from noiseaug.registry import Entry, Parameter, Registry
+from noiseaug.runs import expanded
 
 __all__ = ["FORMATS", "SPLITS", "DataName", "Format", "NoSplitError", "Part", "Reader", "named"]
 
@@ -160,7 +161,7 @@ class DataName:
     @property
     def path(self) -> Path:
         """Where the data lie that are not published ones."""
-        return Path(self.base).expanduser()
+        return expanded(self.base)
 
     def inside(self, folder: Path) -> DataName:
         """The same with a relative path taken from a folder; published sets stay as they are."""
@@ -189,7 +190,7 @@ def _known(base: str) -> bool:
 
 
 def _format(base: str) -> tuple[str, Format] | None:
-    path = Path(base).expanduser()
+    path = expanded(base)
     for name, entry in FORMATS.items():
         if isinstance(entry, Format) and entry.fits(path):
             return name, entry

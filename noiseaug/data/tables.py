@@ -15,6 +15,7 @@ from noiseaug.data.inputs import SCALING
 from noiseaug.data.labels import to_labels
 from noiseaug.data.readers import NoSplitError, Part
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs import read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
     separator = "\t" if path.name.endswith(".tsv") else ","
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from None
     try:

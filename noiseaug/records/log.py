@@ -30,6 +30,7 @@ from noiseaug.records.logfile import (
 from noiseaug.records.outcome import Outcome, outcomes_frame
 from noiseaug.records.predictions import path_description, read_predictions
 from noiseaug.records.tsv import HEADER, read_tsv
+from noiseaug.runs import make_folder, read_file
 from noiseaug.runs.journal import Journal
 from noiseaug.tables import floor_radius
 
@@ -71,7 +72,7 @@ class RunLog:
         path, stored = Path(path), plain(description)
         if path.is_dir():
             raise InvalidInputError(f"{path} is a directory; expected the file of a log")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         log = cls(Journal(path), stored)
         try:
             log._begin(resume)
@@ -154,7 +155,7 @@ def read_log(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
 
 def read_outcomes(path: Path) -> tuple[dict[str, Any], list[Outcome]]:
     """As :func:`read_log`, without a frame."""
-    found = parse(path, path.read_bytes())
+    found = parse(path, read_file(path))
     if found.header is None:
         raise InvalidInputError(f"{path} holds no run: it ends in its first line")
     if found.torn:
@@ -176,7 +177,7 @@ def read_any(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
         InvalidInputError: as they do, and where the file holds none of these.
     """
     path = Path(path)
-    content = path.read_bytes()
+    content = read_file(path)
     if content.startswith(START):
         return read_log(path)
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1000].split(b"\n")[0].split(b"\t")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import noiseaug
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.checking import claim_check
 from noiseaug.records.outcome import Outcome
-from noiseaug.runs import difference, shown, write_atomically
+from noiseaug.runs import difference, open_file, shown, write_atomically
 from noiseaug.runs.decoding import convert, decode
-from noiseaug.runs.journal import read_all, whole_lines
+from noiseaug.runs.journal import whole_lines
 from noiseaug.runs.locks import lock_file
 
 __all__ = [
@@ -227,9 +226,6 @@ def read_closed(path: Path) -> tuple[Header, dict[int, Outcome]]:
 
 def read_idle(path: Path) -> Content:
     """A log, torn or not, that nobody is writing."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        lock_file(handle, path, shared=True)
-        return parse(path, read_all(handle))
-    finally:
-        os.close(handle)
+    with open_file(path) as stream:
+        lock_file(stream.fileno(), path, shared=True)
+        return parse(path, stream.read())

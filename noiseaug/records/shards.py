@@ -16,6 +16,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.records.log import write_merged
 from noiseaug.records.logfile import parse, plain, read_closed, read_idle, refuse_other_run, refuse_strangers, write_log
 from noiseaug.records.outcome import Outcome
+from noiseaug.runs import read_file
 
 __all__ = ["gather", "redistribute", "refuse_existing", "shard_file", "shard_files"]
 
@@ -71,7 +72,7 @@ def redistribute(out: Path, indices: Sequence[int], count: int, expected: Callab
     shards = shard_files(out)
     if not shards and (count == 1 or not out.exists()):
         return False
-    if out.exists() and set(indices) <= parse(out, out.read_bytes()).outcomes.keys():
+    if out.exists() and set(indices) <= parse(out, read_file(out)).outcomes.keys():
         return True
     targets = [out] if count == 1 else [shard_file(out, number, count) for number in range(count)]
     sources = [path for path in [*shards, out] if path.exists()]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import ABSTAIN
-from noiseaug.runs import write_atomically
+from noiseaug.runs import read_file, write_atomically
 from noiseaug.tables import exact_decimal, floor_radius
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_rows(path: Path, header: Sequence[str]) -> pd.DataFrame:
 
     expected = " ".join(header)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path} is not text; expected a log with columns {expected}") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]

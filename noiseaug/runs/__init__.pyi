@@ -1,5 +1,14 @@
 from .directory import Difference, Record, RunDirectory, difference, read_record, shown
-from .files import naming, refuse_clashes, save_figure, write_atomically
+from .files import (
+    expanded,
+    make_folder,
+    naming,
+    open_file,
+    read_file,
+    refuse_clashes,
+    save_figure,
+    write_atomically,
+)
 from .workers import check_jobs, check_wanted, run_all, threads_each
 
 __all__ = [
@@ -9,7 +18,11 @@ __all__ = [
     "check_jobs",
     "check_wanted",
     "difference",
+    "expanded",
+    "make_folder",
     "naming",
+    "open_file",
+    "read_file",
     "read_record",
     "refuse_clashes",
     "run_all",

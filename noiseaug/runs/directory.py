@@ -22,7 +22,7 @@ import msgspec
 import noiseaug
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs.decoding import decode
-from noiseaug.runs.files import write_atomically
+from noiseaug.runs.files import make_folder, read_file, write_atomically
 from noiseaug.runs.locks import locked_directory
 
 __all__ = ["Difference", "Record", "RunDirectory", "difference", "read_record", "shown"]
@@ -100,7 +100,7 @@ class RunDirectory:
         created = not self.path.is_dir()
         if created:
             self.check(resume)
-            self.path.mkdir(parents=True)
+            make_folder(self.path)
         try:
             with locked_directory(self.path):
                 state = self.check(resume)
@@ -183,7 +183,7 @@ def read_record(path: Path) -> Record | None:
     """
     file = path / "run.json"
     try:
-        content = file.read_bytes()
+        content = read_file(file)
     except (FileNotFoundError, NotADirectoryError):
         return None
     # results may be NaN

@@ -1,22 +1,91 @@
-"""Writing files whole or not at all."""
+"""Reading regular files and nothing else, and writing files whole or not at all."""
 
 from __future__ import annotations
 
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from noiseaug.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["naming", "refuse_clashes", "save_figure", "write_atomically"]
+__all__ = [
+    "check_regular",
+    "expanded",
+    "make_folder",
+    "naming",
+    "open_file",
+    "read_file",
+    "refuse_clashes",
+    "save_figure",
+    "write_atomically",
+]
+
+_LARGEST_FILE = 1 << 36  # bytes that are read into memory at once; sparse files claim any size
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Opens a file for reading, without waiting for it: nobody may ever write into a FIFO.
+
+    Raises:
+        InvalidInputError: for a directory, a FIFO, a device, and names that no file can have.
+        OSError: where it is not there, or may not be read.
+    """
+    try:
+        stream = open(path, "rb", opener=_at_once)  # noqa: SIM115  (the caller closes it)
+    except IsADirectoryError:
+        raise InvalidInputError(f"{path} is a directory; expected a file") from None
+    except ValueError as error:  # a NUL in the name
+        raise InvalidInputError(f"{str(path)!r} is no name of a file: {error}") from None
+    try:
+        check_regular(stream.fileno(), path)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def read_file(path: Path) -> bytes:
+    """All that a file holds; errors as of :func:`open_file`, and a file that is too large for memory is refused."""
+    with open_file(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > _LARGEST_FILE:
+            raise InvalidInputError(f"{path} has {size:.2g} bytes; expected at most {_LARGEST_FILE:.2g}")
+        return stream.read()
+
+
+def check_regular(handle: int, path: Path) -> None:
+    """Refuses an open file that is no regular one, such as a FIFO or a device.
+
+    Raises:
+        InvalidInputError: for such a file.
+    """
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        raise InvalidInputError(f"{path} is no regular file; choose another file")
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def expanded(path: Path | str) -> Path:
+    """A path in which ``~`` stands for a home directory.
+
+    Raises:
+        InvalidInputError: for the home of a user that is not there.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InvalidInputError(f"{path} is in the home of a user that is not there") from None
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -84,6 +153,23 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, which ``Path.mkdir`` does by recursion that deep paths exceed.
+
+    Raises:
+        InvalidInputError: where a file is in its place.
+        OSError: where it cannot be made.
+    """
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    if not path.is_dir():
+        raise InvalidInputError(f"{path} is a file; expected a folder")
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
 
 
 @contextmanager

@@ -7,12 +7,12 @@ leaves nothing behind, ends with its process however that dies, and may be share
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs.files import check_regular
 
 try:
     import fcntl
@@ -32,8 +32,7 @@ def open_locked(path: Path) -> int:
         # a pipe that nobody reads would make us wait
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o666)
         try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise InvalidInputError(f"{path} is no regular file; choose another file")
+            check_regular(handle, path)
             lock_file(handle, path, shared=False)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), path.stat()):

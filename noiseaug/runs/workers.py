@@ -23,6 +23,7 @@ __all__ = ["check_jobs", "check_wanted", "run_all", "threads_each"]
 
 _START_SECONDS = 1.5  # that worker processes take, at most, until they have imported what they need
 _DASK_PATIENCE = 5  # seconds for a scheduler to answer
+_MOST_JOBS = 1000
 _WORKER_PATIENCE = 60  # seconds for its first worker to join; a cluster may start them as jobs of their own
 
 Piece = TypeVar("Piece")
@@ -79,8 +80,10 @@ def run_all(
 
 def check_jobs(jobs: int) -> None:
     """Raises InvalidInputError unless ``jobs`` is a number of worker processes, as for :func:`run_all`."""
-    if isinstance(jobs, bool) or not isinstance(jobs, numbers.Integral) or jobs == 0 or jobs < -1:
-        raise InvalidInputError(f"jobs is {jobs!r}; expected a number of processes, or -1 for one a core")
+    if isinstance(jobs, bool) or not isinstance(jobs, numbers.Integral) or jobs == 0 or not -1 <= jobs <= _MOST_JOBS:
+        raise InvalidInputError(
+            f"jobs is {jobs!r}; expected a number of processes up to {_MOST_JOBS}, or -1 for one a core"
+        )
 
 
 def threads_each(jobs: int, pieces: int) -> int:

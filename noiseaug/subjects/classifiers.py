@@ -15,6 +15,7 @@ from noiseaug import validation
 from noiseaug.data import DataName, DataSource, LabelledSet, load_data, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.registry import Entry, Registry
+from noiseaug.runs import read_file
 from noiseaug.subjects.own import made, over_the_classes_of, placed
 
 __all__ = ["BASES", "SOURCES", "Subject", "load_classifier", "load_subject"]
@@ -253,7 +254,7 @@ def load_subject(
             f"{classifier} is no checkpoint of a network; leave out --device, --precision, --normalisation, --compiled"
         )
     if classifier.endswith((".joblib", ".onnx")):
-        description["content"] = hashlib.sha256(Path(classifier).read_bytes()).hexdigest()[:16]
+        description["content"] = hashlib.sha256(read_file(Path(classifier))).hexdigest()[:16]
     description |= {"train_sigma": train_sigma, "copies": copies}
     if classifier in BASES and len(base.classes_) < source.test.num_classes:
         base = placed(base, base.classes_, source.test.num_classes)  # some classes are not in the training inputs

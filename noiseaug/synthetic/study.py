@@ -18,6 +18,7 @@ from noiseaug import tasks, validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import is_plain
 from noiseaug.risk.evaluate import DRAWS
+from noiseaug.runs import read_file
 from noiseaug.runs.decoding import convert
 from noiseaug.sweeps import Cell, Grid
 from noiseaug.tables import distinct, steps
@@ -208,7 +209,7 @@ def read_toml(path: Path) -> Study:
         InvalidInputError: for a file that cannot be read, or with unknown or missing keys.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_file(path).decode())
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # no text, no TOML, an integer of too many digits, too deep

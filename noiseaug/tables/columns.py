@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.estimates import METHOD_NAMES, Estimate, Estimates
+from noiseaug.runs import read_file
 from noiseaug.tables.quantities import Measure
 
 if TYPE_CHECKING:
@@ -130,6 +132,6 @@ def read_table(path: Path) -> pd.DataFrame:
     # newer versions of pandas read every digit unasked, and warn when asked
     new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
     try:
-        return pd.read_csv(path, float_precision=None if new else "round_trip", dtype=DTYPES)
-    except (ValueError, TypeError) as error:  # pandas' own errors, of bytes that are no text, of 0.5 as an integer
+        return pd.read_csv(io.BytesIO(read_file(path)), float_precision=None if new else "round_trip", dtype=DTYPES)
+    except (ValueError, TypeError, OverflowError) as error:  # pandas' own, of bytes that are no text, of 0.5 as a whole
         raise InvalidInputError(f"{path} is not readable as a table: {first_line(error)}") from None

@@ -13,7 +13,7 @@ import numpy as np
 from noiseaug.data import DataName, LabelledSet, load_images
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log
-from noiseaug.runs import RunDirectory, read_record, save_figure, write_atomically
+from noiseaug.runs import RunDirectory, make_folder, read_file, read_record, save_figure, write_atomically
 from noiseaug.tables import levels
 from noiseaug.vision.grid.spec import GridSpec, objective_at
 from noiseaug.vision.grid.tables import TEST, VALIDATION, Cell
@@ -161,7 +161,7 @@ class Grid(RunDirectory):
     def missing(self, cell: Cell) -> int:
         """How many images the log of a cell lacks."""
         path = self.log(cell)
-        lines = path.read_bytes().count(b"\n") if path.exists() else 0
+        lines = read_file(path).count(b"\n") if path.exists() else 0
         return max(0, len(self.images[cell.split][1]) - max(0, lines - 1))
 
     def votes(self, cell: Cell) -> pd.DataFrame:
@@ -196,7 +196,7 @@ class Grid(RunDirectory):
 
     def begin(self) -> None:
         """Marks the directory as that of an unfinished grid, unless it is this grid's already."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         if read_record(self.path) is None:
             self.write_record("unfinished")
         (self.path / "votes").mkdir(exist_ok=True)

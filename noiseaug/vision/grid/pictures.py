@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from noiseaug import plotting
 from noiseaug.errors import InvalidInputError, first_line
+from noiseaug.runs import read_file
 from noiseaug.vision.grid.tables import GridVotes
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def read_reference(path: Path | str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(io.BytesIO(read_file(Path(path))))
     except FileNotFoundError:
         raise InvalidInputError(f"no file {path}") from None
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors

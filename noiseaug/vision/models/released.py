@@ -25,6 +25,7 @@ import torch
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs import read_file
 from noiseaug.vision.models.build import CIFAR10_MEAN, CIFAR10_STD
 
 __all__ = ["NORMALISATIONS", "Released", "is_torch_file", "read", "unpickled"]
@@ -194,7 +195,7 @@ def unpickled(path: Path) -> Any:
     Raises:
         InvalidInputError: for a file that is damaged, or asks for anything else.
     """
-    content = io.BytesIO(path.read_bytes())  # so that every error from here on is one of the content
+    content = io.BytesIO(read_file(path))  # so that every error from here on is one of the content
     try:
         if zipfile.is_zipfile(content):  # torch itself does not compare the checksums
             with zipfile.ZipFile(content) as archive:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs import read_file
 from noiseaug.vision.models import released
 
 __all__ = ["load_weights"]
@@ -58,7 +59,7 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         raise InvalidInputError(f"no file {path}")
     if path.suffix == ".safetensors":
         try:
-            found: Any = safetensors.torch.load(path.read_bytes())
+            found: Any = safetensors.torch.load(read_file(path))
         except Exception as error:  # of several kinds, none of them public
             raise InvalidInputError(f"{path} is truncated or damaged: {str(error).splitlines()[0]}") from None
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from noiseaug.errors import InvalidInputError, first_line
-from noiseaug.runs import RunDirectory, naming, read_record, write_atomically
+from noiseaug.runs import RunDirectory, naming, read_file, read_record, write_atomically
 from noiseaug.runs.directory import State
 from noiseaug.vision.models import FILE_NAME, save_checkpoint
 from noiseaug.vision.training.trainer import Trainer
@@ -60,7 +60,9 @@ class TrainingDirectory(RunDirectory):
         self._begun = True
 
         def kept() -> Any:
-            return torch.load(file, map_location="cpu", weights_only=True) if file.exists() else None
+            if not file.exists():
+                return None
+            return torch.load(io.BytesIO(read_file(file)), map_location="cpu", weights_only=True)
 
         try:
             state = trainer.workers.lead(kept)
