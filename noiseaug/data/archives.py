@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from noiseaug.data.arrays import open_arrays
 from noiseaug.data.inputs import to_inputs
 from noiseaug.data.labels import to_labels
 from noiseaug.data.readers import SPLITS, NoSplitError, Part
@@ -46,25 +45,14 @@ class Npz:
     def read(self, split: str) -> Part:
         """One split; see :class:`~noiseaug.data.readers.Reader`."""
         path = self.path
-        try:
-            # opened here, since np.load leaves files open that it cannot read
-            with path.open("rb") as stream:
-                file = np.load(stream, allow_pickle=False)
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise InvalidInputError(f"{path} holds a single array; expected a .npz file with x and y")
-                keys = list(file.files)
-                named = [self._key(keys, *names, split) for names in ((self.x, _INPUT_KEYS), (self.y, _LABEL_KEYS))]
-                x, y = (file[key] for key in named)
-                labels = to_labels(f"{path}: {named[1]}", y)
-                places = [_found(keys, self.y, _LABEL_KEYS, each) for each in SPLITS]
-                others = [key for key in (*places, *_MORE_LABELS) if key in keys and key != named[1]]
-                known = (labels, *(to_labels(f"{path}: {key}", file[str(key)]) for key in others))
-        except FileNotFoundError:
-            raise InvalidInputError(f"no file {path}") from None
-        except InvalidInputError:
-            raise
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise InvalidInputError(f"{path} is not a readable .npz file: {error}") from None
+        with open_arrays(path) as file:
+            keys = list(file.names)
+            named = [self._key(keys, *names, split) for names in ((self.x, _INPUT_KEYS), (self.y, _LABEL_KEYS))]
+            x, y = (file[key] for key in named)
+            labels = to_labels(f"{path}: {named[1]}", y)
+            places = [_found(keys, self.y, _LABEL_KEYS, each) for each in SPLITS]
+            others = [key for key in (*places, *_MORE_LABELS) if key in keys and key != named[1]]
+            known = (labels, *(to_labels(f"{path}: {key}", file[str(key)]) for key in others))
         inputs, notes = to_inputs(f"{path}: {named[0]}", x)
         return Part(inputs, labels, known, None, notes)
 
