@@ -21,7 +21,6 @@ from noiseaug.errors import InvalidInputError
 __all__ = ["DiscreteNoise", "GaussianNoise", "Noise", "make_noise"]
 
 GRID = 255  # steps of the grid a unit
-_OFF_GRID = 1e-6
 _LARGEST_PIXEL = 1 << 22  # pixel + noise stays an exact float32
 _LARGEST_SIGMA = 10.0  # of discrete noise: 23 356 thresholds
 _TABLE_BITS = 16
@@ -98,10 +97,12 @@ class GaussianNoise:
 class DiscreteNoise:
     """Integer noise on the 1/255 grid: P(k) = Φ((2k+1)/(510β)) − Φ((2k−1)/(510β)), the law of 255βZ rounded.
 
-    For inputs on the grid, uint8 or floats that are multiples of 1/255 up to 1e-6. A noisy input is (pixel + k)/255,
-    one correctly rounded division of an exact integer: it tells nothing of the pixel but the sum, so no classifier can
-    read the input from low-order bits. Since rounding commutes with adding a pixel, votes are those of the classifier
-    "round to the grid, then classify" under Gaussian noise, whose certificates hold without any gap at grid points.
+    For inputs on the grid: uint8, or floats each of which is the closest to a multiple of 1/255, of its type or of a
+    shorter one, and stands for it. What is certified is the grid point, so an input elsewhere, however close, is
+    refused. A noisy input is (pixel + k)/255, one correctly rounded division of an exact integer: it tells nothing of
+    the pixel but the sum, so no classifier can read the input from low-order bits. Since rounding commutes with adding
+    a pixel, votes are those of the classifier "round to the grid, then classify" under Gaussian noise, whose
+    certificates hold without any gap at grid points.
 
     k is drawn by comparing a uniform 64-bit integer with thresholds round(2⁶⁴ Φ(·)), computed to 40 decimal digits.
 
@@ -143,12 +144,15 @@ class DiscreteNoise:
             raise InvalidInputError(
                 f"x has type {values.dtype}; expected uint8 or floats on the 1/255 grid for discrete noise"
             )
-        pixels = np.rint(values.astype(np.float64) * GRID)
-        off = np.abs(values - pixels / GRID).max()
-        if off > _OFF_GRID:
+        wide = values.astype(np.result_type(values, np.float64), copy=False)
+        pixels = np.rint(wide * GRID)
+        grid = pixels / GRID
+        kinds = (values.dtype, np.float64, np.float32)
+        if not np.logical_or.reduce([values == grid.astype(kind) for kind in kinds]).all():
+            off = float(np.linalg.norm(wide - grid))
             raise InvalidInputError(
-                f"x is {off:.2g} off the 1/255 grid; expected uint8 or multiples of 1/255 for discrete noise "
-                "(noise 'gaussian' takes any input)"
+                f"x is {off:.2g} off the 1/255 grid; expected uint8, such as numpy.rint(255 * x).astype('uint8'), or "
+                "floats closest to multiples of 1/255 for discrete noise (noise 'gaussian' takes any input)"
             )
         if np.abs(pixels).max() > _LARGEST_PIXEL:
             raise InvalidInputError(f"x reaches {np.abs(values).max():g}; expected at most {_LARGEST_PIXEL / GRID:g}")
@@ -248,4 +252,5 @@ def _numbers(x: Any) -> np.ndarray:
 
 def _floats(values: np.ndarray) -> np.ndarray:
     """In single precision if the input had at most that, else in double precision."""
-    return values.astype(np.float32 if values.dtype in (np.float16, np.float32) else np.float64)
+    single = values.dtype.kind == "f" and values.dtype.itemsize <= 4  # in whichever order of bytes
+    return values.astype(np.float32 if single else np.float64)
