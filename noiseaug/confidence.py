@@ -1,12 +1,14 @@
 """Exact binomial bounds and bounds on means, one-sided after rounding.
 
 Library quantiles are rounded to nearest, so about half of them lie on the wrong side of the exact bound; each bound
-here is moved outwards by a relative 1e-12.
+here is moved outwards by a relative 1e-12, or 1e-9 at levels below 1e-15, where the library is less exact. Below 1e-130
+it fails, and such levels are refused.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +23,7 @@ __all__ = [
     "binomial_interval",
     "binomial_lower",
     "binomial_upper",
+    "check_failure_prob",
     "empirical_bernstein",
     "log_wealth",
     "majority_p_value",
@@ -30,6 +33,10 @@ __all__ = [
 ]
 
 _STEP = 1e-12
+_TINY_LEVEL, _TINY_STEP = 1e-15, 1e-9
+_LEAST_LEVEL = 1e-130
+_LEAST_FAILURE_PROB = 1e-100  # of a run, whose rules split it
+_MOST_VOTES = 2**53  # counts beyond are not exact in double precision
 
 
 def rounded_down(value: ArrayLike) -> FloatArray:
@@ -41,6 +48,28 @@ def rounded_down(value: ArrayLike) -> FloatArray:
         value: bounds or radii, of any shape.
     """
     return np.asarray(value, dtype=float) * (1 - _STEP)
+
+
+def check_failure_prob(name: str, value: Any) -> float:
+    """A probability that a statement is wrong: at least 1e-100, so that what a rule splits off can be computed with.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    return _at_least(validation.probability(name, value), name, _LEAST_FAILURE_PROB)
+
+
+def _at_least(level: float, name: str, least: float) -> float:
+    if level < least:
+        raise InvalidInputError(f"{name} is {level:g}; expected at least {least:g}, below which bounds are not exact")
+    return level
+
+
+def _quantile(a: FloatArray, b: FloatArray, failure_prob: float) -> FloatArray:
+    """A lower bound of the quantile of Beta(a, b)."""
+    level = _at_least(validation.probability("failure_prob", failure_prob), "failure_prob", _LEAST_LEVEL)
+    found = rounded_down(special.betaincinv(a, b, level))
+    return found if level >= _TINY_LEVEL else found * (1 - _TINY_STEP)
 
 
 def _counts(successes: ArrayLike, trials: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -56,20 +85,20 @@ def binomial_lower(successes: ArrayLike, trials: ArrayLike, failure_prob: float)
     Args:
         successes: counts; broadcasts against ``trials``.
         trials: number of trials.
-        failure_prob: probability that the bound exceeds the true value, at most.
+        failure_prob: probability that the bound exceeds the true value, at most; not below 1e-130.
+
+    Raises:
+        InvalidInputError: for counts that are none, and a failure probability out of range.
     """
-    level = validation.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
-    bound = special.betaincinv(np.maximum(k, 1), n - k + 1, level)
-    return np.where(k == 0, 0.0, rounded_down(bound))
+    return np.where(k == 0, 0.0, _quantile(np.maximum(k, 1), n - k + 1, failure_prob))
 
 
 def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
     """One-sided Clopper–Pearson upper bound on a success probability, rounded up; arguments as ``binomial_lower``."""
-    level = validation.probability("failure_prob", failure_prob)
     k, n = _counts(successes, trials)
     # through the failures, so that a bound close to 1 keeps its distance from it; the subtraction rounds, so one up
-    failures = rounded_down(special.betaincinv(np.maximum(n - k, 1), k + 1, level))
+    failures = _quantile(np.maximum(n - k, 1), k + 1, failure_prob)
     return np.where(k == n, 1.0, np.minimum(np.nextafter(1 - failures, 2.0), 1.0))
 
 
@@ -106,7 +135,7 @@ def minimum_votes(votes: int, margin: ArrayLike, failure_prob: float) -> np.ndar
         margin: Φ⁻¹ of the probability to be exceeded, r/β for a radius r at smoothing level β.
         failure_prob: one-sided failure probability of the bound.
     """
-    n = validation.integer("votes", votes)
+    n = validation.integer("votes", votes, at_most=_MOST_VOTES)
     level = validation.probability("failure_prob", failure_prob)
     margin = np.asarray(margin, dtype=float)
     beyond = special.ndtr(-margin)  # 1 − p, exact where p is close to 1
@@ -138,9 +167,9 @@ class VoteBudget:
     n0: int = 100
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "votes", validation.integer("votes", self.votes))
-        object.__setattr__(self, "n0", validation.integer("n0", self.n0))
-        object.__setattr__(self, "failure_prob", validation.probability("failure_prob", self.failure_prob))
+        for name in ("votes", "n0"):
+            object.__setattr__(self, name, validation.integer(name, getattr(self, name), at_most=_MOST_VOTES))
+        object.__setattr__(self, "failure_prob", check_failure_prob("failure_prob", self.failure_prob))
 
     def needed(self, radius: float, smooth_sigma: float) -> int:
         """k_min: the fewest votes that certify the radius; votes + 1 where none do.
