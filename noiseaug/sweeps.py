@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noiseaug import validation
+from noiseaug.confidence import check_failure_prob
 from noiseaug.errors import InvalidInputError
 from noiseaug.estimates import Estimates
 from noiseaug.predictors import RULES, by_rule, smoothed
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Cell", "Grid", "run_cell", "run_cells", "sweep"]
+
+_MOST_DRAWS = 10**10
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,16 @@ class Grid:
                 raise InvalidInputError(f"{name} is empty; expected some of {', '.join(allowed)}")
             object.__setattr__(self, name, distinct(name, words))
         if self.n is not None:
-            object.__setattr__(self, "n", validation.integer("n", self.n, at_least=2))
+            n = validation.integer("n", self.n, at_least=2)
+            object.__setattr__(self, "n", validation.affordable("n", n, _MOST_DRAWS, 1e6, "draws"))
         if self.tolerance is not None:
             object.__setattr__(self, "tolerance", validation.positive("tolerance", self.tolerance))
         object.__setattr__(self, "votes", validation.integer("votes", self.votes))
         for name in ("failure_prob", "vote_failure_prob"):
-            object.__setattr__(self, name, validation.probability(name, getattr(self, name)))
+            object.__setattr__(self, name, check_failure_prob(name, getattr(self, name)))
         if self.votes_per_point is not None:
-            object.__setattr__(self, "votes_per_point", validation.integer("votes_per_point", self.votes_per_point))
+            votes = validation.affordable("votes_per_point", self.votes_per_point, _MOST_DRAWS, 1e6, "votes")
+            object.__setattr__(self, "votes_per_point", votes)
         unasked = [name for name in self.quantities if QUANTITIES[name].takes_radius and not self.radii]
         if unasked:
             raise InvalidInputError(f"radii is empty, but {', '.join(unasked)} needs at least one radius")

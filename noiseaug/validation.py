@@ -15,8 +15,10 @@ from noiseaug.errors import InvalidInputError
 
 __all__ = [
     "FloatArray",
+    "affordable",
     "array",
     "attribute",
+    "brief",
     "choice",
     "integer",
     "nonnegative",
@@ -33,7 +35,10 @@ def number(name: str, value: Any) -> float:
     """A finite real number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real | np.number):
         raise InvalidInputError(f"{name} is {value!r}; expected a number")
-    result = float(value)
+    try:
+        result = float(value)
+    except (OverflowError, TypeError):  # a whole number beyond 1.8e308, a complex number of NumPy
+        raise InvalidInputError(f"{name} is {brief(value)}; expected a number below 1.8e308") from None
     if not math.isfinite(result):
         raise InvalidInputError(f"{name} is {result}; expected a finite number")
     return result
@@ -63,12 +68,45 @@ def probability(name: str, value: Any) -> float:
     return result
 
 
-def integer(name: str, value: Any, *, at_least: int = 1) -> int:
-    """An integer of at least ``at_least``; floats with an integral value are taken."""
-    result = number(name, value)
-    if result != int(result) or result < at_least:
-        raise InvalidInputError(f"{name} is {value!r}; expected an integer of at least {at_least}")
-    return int(result)
+def integer(name: str, value: Any, *, at_least: int = 1, at_most: int | None = None) -> int:
+    """An integer of at least ``at_least``, every digit of it; floats with an integral value are taken."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    exact = int(value) if whole else number(name, value)
+    if exact != int(exact) or exact < at_least:
+        raise InvalidInputError(f"{name} is {brief(value)}; expected an integer of at least {at_least}")
+    if at_most is not None and exact > at_most:
+        raise InvalidInputError(f"{name} is {brief(value)}; expected an integer of at most {at_most}")
+    return int(exact)
+
+
+def affordable(name: str, value: Any, most: int, rate: float, unit: str) -> int:
+    """An integer from 1 to ``most``: a number of pieces of work that can be waited for.
+
+    Args:
+        name: of the argument.
+        value: the number of pieces.
+        most: how many are taken.
+        rate: pieces that are done in a second, about, for the message.
+        unit: what a piece is, in the plural.
+
+    Raises:
+        InvalidInputError: for another value; how long the work would take.
+    """
+    count = integer(name, value)
+    if count > most:
+        years = min(count, 10**200) / rate / (365.25 * 24 * 3600)
+        takes = f"{years:.2g} years" if years < 1e6 else f"{years / 1e6:.2g} million years"
+        raise InvalidInputError(
+            f"{name} is {brief(count)}; at some {rate:g} {unit} a second they take {takes}; expected at most {most}"
+        )
+    return count
+
+
+def brief(value: Any) -> str:
+    """A value in a message; of a whole number with many digits how many there are."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a whole number of some {int(value.bit_length() * 0.30103) + 1} digits"
+    return repr(value)
 
 
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
@@ -84,26 +122,36 @@ def attribute(reference: str, otherwise: str) -> Any:
     Args:
         reference: the module and the attribute.
         otherwise: the message where the reference is not of that form.
+
+    Raises:
+        InvalidInputError: for such a reference, a module of Python itself, and a module that cannot be imported or
+            lacks the attribute. Where it was the module's own code that failed, its error is the cause.
     """
     module, colon, name = reference.partition(":")
     if not colon or not all(part.isidentifier() for part in [*module.split("."), name]):
         raise InvalidInputError(otherwise)
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise InvalidInputError(f"{module} is the name of a module of Python itself; expected one of your own")
     sys.path.insert(0, "")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = importlib.import_module(module)
     except (ImportError, SyntaxError) as error:
         raise InvalidInputError(f"cannot import {module}: {error}") from None
-    except AttributeError:
-        raise InvalidInputError(f"{module} has no {name}") from None
+    except (Exception, SystemExit) as error:  # whatever the user's own code runs into
+        raise InvalidInputError(f"cannot import {module}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove("")
+    try:
+        return getattr(found, name)
+    except AttributeError:
+        raise InvalidInputError(f"{module} has no {name}") from None
 
 
 def array(name: str, value: Any, ndim: int) -> FloatArray:
     """A finite float array with ``ndim`` axes."""
     try:
         result = np.asarray(value, dtype=float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{name} is not an array of numbers: {error}") from None
     if result.ndim != ndim:
         raise InvalidInputError(f"{name} has {result.ndim} axes; expected {ndim}")

@@ -37,6 +37,7 @@ PREDICTORS = (QuadraticFamily.name, KernelFamily.name)
 
 _FINITE = "finite_sample_certified_accuracy"
 _BLOCK_FLOATS = 1 << 22  # numbers held at a time: 16 MiB
+_MOST_VOTES = 10**6  # for an input; all its noisy copies are held at a time
 
 
 class RuleFamily(Protocol):
@@ -183,7 +184,8 @@ def rule_votes(
         )
     if labels.min() < 0 or labels.max() >= family.num_classes:
         raise InvalidInputError(f"y runs from {labels.min()} to {labels.max()}; expected 0 … {family.num_classes - 1}")
-    smooth_sigma, votes = validation.nonnegative("smooth_sigma", smooth_sigma), validation.integer("votes", votes)
+    smooth_sigma = validation.nonnegative("smooth_sigma", smooth_sigma)
+    votes = validation.affordable("votes", votes, _MOST_VOTES, 1e4, "votes")
     places = np.arange(len(inputs)) if indices is None else np.asarray(indices)
     classes = np.arange(family.num_classes)
     if smooth_sigma == 0:

@@ -177,7 +177,8 @@ def predict_second_log(first: Log, second: Log, radii: ArrayLike) -> pd.DataFram
 
 def same_seed_trains(description: Mapping[str, Any]) -> bool:
     """Whether the seed of a log drew the training noise of its classifier as well."""
-    return description.get("classifier") in BASES and bool(description.get("train_sigma"))
+    classifier = description.get("classifier")  # a run from Python may describe it by more than a name
+    return isinstance(classifier, str) and classifier in BASES and bool(description.get("train_sigma"))
 
 
 def two_logs(one: Log, other: Log, radii: ArrayLike) -> pd.DataFrame:

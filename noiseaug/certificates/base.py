@@ -20,6 +20,7 @@ from noiseaug.confidence import VoteBudget, rounded_down
 from noiseaug.errors import InvalidInputError
 
 __all__ = [
+    "MOST_VOTES",
     "STANDARD_LOOKS",
     "Certificate",
     "CertificationSetting",
@@ -31,6 +32,10 @@ __all__ = [
 
 STANDARD_LOOKS = (100, 500, 2_000, 10_000, 100_000)
 """Numbers of votes at which every run keeps its counts, so that it can be certified anew with other rules."""
+
+
+MOST_VOTES = 10**9
+"""Votes for an input that may still be worth the wait, some three hours of a fast classifier."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class CertificationSetting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "smooth_sigma", validation.positive("smooth_sigma", self.smooth_sigma))
+        for name, votes in (("n", self.budget.votes), ("n0", self.budget.n0)):
+            validation.affordable(name, votes, MOST_VOTES, 1e5, "votes")
         object.__setattr__(self, "num_classes", validation.integer("num_classes", self.num_classes, at_least=2))
 
     @property

@@ -13,6 +13,7 @@ import numpy as np
 
 from noiseaug import validation
 from noiseaug.certificates import STANDARD_LOOKS, Certificate, CertificationSetting, Cohen, Decision, VoteBudget
+from noiseaug.confidence import check_failure_prob
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome
 from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
@@ -80,6 +81,7 @@ class Certifier:
             InvalidInputError: for numbers out of range.
         """
         n0, model = validation.integer("n0", n0), make_noise(noise, smooth_sigma)
+        CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob, n0))  # before the network is made ready
         counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
         # what the noise is off by is paid from the failure probability
         error = model.distribution_error(dim, validation.integer("n", n) + n0)
@@ -184,7 +186,7 @@ class Certifier:
 
 def paid(failure_prob: float, error: float) -> float:
     """The failure probability less what the noise's law is off by."""
-    level = validation.probability("failure_prob", failure_prob) - error
+    level = check_failure_prob("failure_prob", failure_prob) - error
     if level <= 0:
         raise InvalidInputError(f"failure_prob is {failure_prob:g}, below the error {error:.2g} of the noise's law")
     return level

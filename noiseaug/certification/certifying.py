@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.certificates import Certificate, CertificationSetting, Decision, VoteBudget
+from noiseaug.certificates import MOST_VOTES, Certificate, CertificationSetting, Decision, VoteBudget
 from noiseaug.certification.certifier import Certifier, describe_rule, paid
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
@@ -212,7 +212,7 @@ def predict(
     model = make_noise(noise, smooth_sigma)
     counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
     inputs = Inputs.make(dense(x), None, indices, counter.num_classes)
-    n = validation.integer("n", n)
+    n = validation.affordable("n", n, MOST_VOTES, 1e5, "votes")
     level = paid(failure_prob, model.distribution_error(int(np.prod(inputs.x.shape[1:])), n))
     rows = []
     for place, counts in _counted(counter, inputs.x, inputs.indices, n):

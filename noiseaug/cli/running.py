@@ -79,6 +79,8 @@ def run_app(app: typer.Typer) -> NoReturn:
         # the reader of a pipe went away; the interpreter must not write the rest at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except MemoryError as error:
+        _fail(f"out of memory{f': {error}' if str(error) else ''}; take less at a time, or a machine that has more")
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from noiseaug.data.arrays import open_arrays
 from noiseaug.data.inputs import to_inputs
 from noiseaug.data.labels import to_labels

@@ -70,6 +70,7 @@ def shard(text: str) -> tuple[int, int]:
         InvalidInputError: for anything else.
     """
     number, slash, total = text.partition("/")
-    if not (slash and number.isdecimal() and total.isdecimal() and int(number) < int(total)):
+    digits = (number + total).isdecimal() and len(text) < 20
+    if not (slash and number and total and digits and int(number) < int(total)):
         raise InvalidInputError(f"shard is {text!r}; expected i/k with 0 ≤ i < k")
     return int(number), int(total)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from noiseaug import validation
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, NoiseaugError, first_line
 from noiseaug.votes.logits import logits_of
 
-__all__ = ["Predictor", "as_predictor", "checked_labels", "class_positions"]
+__all__ = ["Predictor", "answers", "as_predictor", "checked_labels", "class_positions"]
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,32 @@ def _agreed(given: int, own: int) -> int:
     return given or (own and validation.integer("num_classes", own))
 
 
+def answers(predict: Callable[[np.ndarray], Any], batch: np.ndarray) -> Any:
+    """What a classifier answers; whatever its code raises is told in one line, with the error as its cause.
+
+    Without that a StopIteration would end the work as if it were done.
+
+    Raises:
+        InvalidInputError: where the classifier fails.
+    """
+    try:
+        return predict(batch)
+    except (NoiseaugError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        kind = type(error).__name__
+        raise InvalidInputError(
+            f"the classifier fails on inputs of shape {batch.shape}: {kind}: {first_line(error)}"
+        ) from error
+
+
 def checked_labels(labels: Any, votes: int, num_classes: int) -> np.ndarray:
     """A classifier's labels, or scores of all classes, as indices; or one line that says what is wrong with them."""
-    result = np.asarray(labels)
+    detach = getattr(labels, "detach", None)  # of a tensor, which may be part of a graph, or on a device
+    try:
+        result = np.asarray(detach().cpu() if callable(detach) else labels)
+    except Exception as error:
+        raise InvalidInputError(f"the classifier returned {type(labels).__name__}: {error}; expected labels") from None
     if result.shape == (votes, num_classes) and result.dtype.kind in "fiu":  # a score for each class
         if np.isnan(result).any():
             raise InvalidInputError("the classifier returned NaN; expected finite scores")

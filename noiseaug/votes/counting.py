@@ -23,7 +23,7 @@ import numpy as np
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.votes.adapters import as_predictor, checked_labels
+from noiseaug.votes.adapters import answers, as_predictor, checked_labels
 from noiseaug.votes.noise import Noise
 
 __all__ = [
@@ -44,6 +44,7 @@ _VERSION = 1  # of the meaning of a seed
 _BLOCK_VALUES = 1 << 16
 _WORTH_A_THREAD = 1 << 15  # coordinates, some 0.1 ms
 _MOST_THREADS = 4
+_MOST_BATCH = 10**7
 
 
 class Stream(Protocol):
@@ -131,7 +132,7 @@ class VoteCounter:
         self.num_classes = self.predictor.num_classes
         self.noise = noise
         self.seed = _whole("seed", seed)
-        self.batch = validation.integer("batch", batch)
+        self.batch = validation.integer("batch", batch, at_most=_MOST_BATCH)
         self._idle: list[np.ndarray] = []  # flat buffers between two calls
 
     def __getstate__(self) -> dict[str, Any]:
@@ -155,7 +156,7 @@ class VoteCounter:
         return {}
 
     def _count(self, rows: np.ndarray) -> np.ndarray:
-        labels = checked_labels(self.predictor.predict(rows), len(rows), self.num_classes)
+        labels = checked_labels(answers(self.predictor.predict, rows), len(rows), self.num_classes)
         return np.bincount(labels, minlength=self.num_classes)
 
     def _borrow(self, values: int, dtype: np.dtype[Any]) -> np.ndarray:

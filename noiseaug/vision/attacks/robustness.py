@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseaug import validation
-from noiseaug.confidence import majority_p_value
+from noiseaug.confidence import check_failure_prob, majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN
 from noiseaug.runs.progress import progress_bar
@@ -39,6 +39,8 @@ class SeededCounter(Counter, Protocol):
     seed: int
     noise: Noise
 
+
+_MOST, _MOST_VOTES = 10**5, 10**9
 
 _TYPES = {
     "index": "int64",
@@ -278,10 +280,10 @@ def _assault(
         base,
         counter,
         tuple(kind(radius, steps) for radius in levels),
-        validation.integer("samples", samples),
-        validation.integer("restarts", restarts),
-        validation.integer("n", n),
-        validation.probability("failure_prob", failure_prob) / (1 + len(levels)),
+        validation.integer("samples", samples, at_most=_MOST),
+        validation.affordable("restarts", restarts, _MOST, 10, "attacks"),
+        validation.affordable("n", n, _MOST_VOTES, 1e5, "votes"),
+        check_failure_prob("failure_prob", failure_prob) / (1 + len(levels)),
     )
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "soft_log_prob",
 ]
 
+_MOST_STEPS = 10**5
 _LAST_STEP = 0.01  # of DDN's cosine schedule (Rony et al. 2019)
 _SLACK = 1e-10  # relative; more than the rounding of a norm in double precision
 
@@ -128,7 +129,7 @@ class PGD:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radius", validation.nonnegative("radius", self.radius))
-        object.__setattr__(self, "steps", validation.integer("steps", self.steps))
+        object.__setattr__(self, "steps", validation.affordable("steps", self.steps, _MOST_STEPS, 100, "steps"))
         if self.step is not None:
             object.__setattr__(self, "step", validation.positive("step", self.step))
 
@@ -208,7 +209,7 @@ class DDN:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radius", validation.nonnegative("radius", self.radius))
-        object.__setattr__(self, "steps", validation.integer("steps", self.steps, at_least=2))
+        object.__setattr__(self, "steps", validation.integer("steps", self.steps, at_least=2, at_most=_MOST_STEPS))
         object.__setattr__(self, "gamma", validation.probability("gamma", self.gamma))
         object.__setattr__(self, "step", validation.positive("step", self.step))
         if self.step < _LAST_STEP:

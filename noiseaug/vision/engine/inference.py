@@ -181,9 +181,9 @@ def _observed(module: nn.Module, probe: torch.Tensor) -> tuple[torch.Tensor, dic
     try:
         with out_of_memory(len(probe)), torch.inference_mode(), full_precision(probe.device):
             return module(probe), inputs, widest
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever the network's own code runs into
         raise InvalidInputError(
             f"the network does not take inputs of shape {tuple(probe.shape)}: {first_line(error)}; give its shape=..."
         ) from None

@@ -33,6 +33,8 @@ __all__ = [
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """Of each channel, as rounded by Cohen et al. 2019 and most papers since."""
 
+_MOST = 1 << 20  # classes, and pixels along a side
+
 
 class Classifier(nn.Module):
     """A network behind the normalisation of its inputs; made by ``build_model``.
@@ -110,7 +112,7 @@ def build_model(
         InvalidInputError: for an unknown architecture, one that does not fit the shape, or arguments out of range.
     """
     shape = _checked_shape(shape)
-    num_classes = validation.integer("num_classes", num_classes, at_least=2)
+    num_classes = validation.integer("num_classes", num_classes, at_least=2, at_most=_MOST)
     colour = shape[0] == 3
     means = _channels("mean", (CIFAR10_MEAN if colour else 0.0) if mean is None else mean, shape[0])
     stds = _channels("std", (CIFAR10_STD if colour else 1.0) if std is None else std, shape[0])
@@ -119,7 +121,7 @@ def build_model(
     builder = _builder(arch)
     try:
         network = builder(shape, num_classes)
-    except RuntimeError as error:  # torch's word for sizes that do not fit
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:  # torch's words for sizes that do not fit
         raise _misfit(arch, shape, error) from None
     if not isinstance(network, nn.Module):
         raise InvalidInputError(f"{arch} returned {type(network).__name__}; expected a torch module")
@@ -228,7 +230,7 @@ def _builder(arch: str) -> Callable[[Shape, int], Any]:
 
 def _checked_shape(shape: Any) -> Shape:
     try:
-        channels, height, width = (validation.integer("shape", size) for size in shape)
+        channels, height, width = (validation.integer("shape", size, at_most=_MOST) for size in shape)
     except (TypeError, ValueError):
         raise InvalidInputError(f"shape is {shape!r}; expected (channels, height, width), each at least 1") from None
     return channels, height, width

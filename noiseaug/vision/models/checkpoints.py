@@ -24,6 +24,7 @@ from noiseaug.runs import files
 from noiseaug.runs.decoding import convert, decode
 from noiseaug.vision.models import released
 from noiseaug.vision.models.build import Classifier, build_model
+from noiseaug.vision.models.registry import ARCHITECTURES
 
 __all__ = ["FILE_NAME", "checkpoint_file", "load_checkpoint", "read_metadata", "save_checkpoint", "weights_digest"]
 
@@ -109,7 +110,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         InvalidInputError: as ``load_checkpoint``, as far as the header tells.
     """
     path = checkpoint_file(path)
-    with path.open("rb") as stream:
+    with files.open_file(path) as stream:
         start = stream.read(9)
         if released.is_torch_file(start):
             return released.read(path).metadata
@@ -150,7 +151,7 @@ def load_checkpoint(
         OSError: where the file cannot be read.
     """
     path = checkpoint_file(path)
-    content = path.read_bytes()
+    content = files.read_file(path)
     if released.is_torch_file(content[:9]):
         state, metadata = released.read(path).as_classifier(normalisation)
     elif normalisation is not None:
@@ -163,6 +164,7 @@ def load_checkpoint(
             f"{path} asks for the architecture {arch!r}, and loading that would run its module; if you know it, "
             f"name it as trusted (--trust-arch {arch})"
         )
+    _refuse_larger(path, metadata, len(content))
     try:
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are not used, and are nobody's loss
             model = build_model(arch, metadata["shape"], metadata["num_classes"])
@@ -173,6 +175,22 @@ def load_checkpoint(
         return model.to(device).eval(), metadata
     except (RuntimeError, AssertionError) as error:  # torch's words for a device that is not there
         raise InvalidInputError(f"device is {device}: {first_line(error)}; cpu always works") from None
+
+
+def _refuse_larger(path: Path, metadata: dict[str, Any], size: int) -> None:
+    """Refuses a description of a network whose weights the file cannot hold, before memory is taken for them."""
+    if metadata["arch"] not in ARCHITECTURES:
+        return
+    try:
+        with torch.device("meta"):
+            network = ARCHITECTURES.load(metadata["arch"])(metadata["shape"], metadata["num_classes"])
+    except (RuntimeError, OverflowError, TypeError, ValueError):  # told where the network itself is built
+        return
+    weights = sum(each.numel() for each in network.parameters())
+    if 2 * weights > size:
+        raise InvalidInputError(
+            f"{path} has {size:.2g} bytes, but describes a network of {weights:.2g} weights; it is damaged"
+        )
 
 
 def _fill(model: Classifier, state: dict[str, torch.Tensor], path: Path) -> None:

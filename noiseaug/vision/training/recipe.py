@@ -22,6 +22,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "for colour images": {"epochs": 30, "batch": 256, "learning_rate": 0.2, "crop": 4, "flip": True},
 }
 """Fields of a recipe that depend on the images, by the kind of image."""
+_MOST_EPOCHS, _MOST = 10**6, 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,11 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "step_epochs"):
-            validation.integer(name, getattr(self, name))
-        for name in ("crop", "seed"):
-            validation.integer(name, getattr(self, name), at_least=0)
+        validation.affordable("epochs", self.epochs, _MOST_EPOCHS, 1, "epochs")
+        for name in ("batch", "step_epochs"):
+            validation.integer(name, getattr(self, name), at_most=_MOST)
+        validation.integer("crop", self.crop, at_least=0, at_most=_MOST)
+        validation.integer("seed", self.seed, at_least=0)
         for name in ("learning_rate", "step_factor"):
             validation.positive(name, getattr(self, name))
         for name in ("momentum", "weight_decay", "clip", "ema"):
