@@ -51,8 +51,9 @@ class Estimate:
 
     @classmethod
     def numeric(cls, value: float, error: float, *, floor: float = -math.inf, ceiling: float = math.inf) -> Estimate:
-        """A quadrature with its error; ``floor`` and ``ceiling`` are bounds known beforehand, for the interval only."""
-        return cls(float(value), max(float(value - error), floor), min(float(value + error), ceiling), "numeric")
+        """A quadrature with its error; ``floor`` and ``ceiling`` are bounds that the true value keeps."""
+        value = min(max(float(value), floor), ceiling)
+        return cls(value, max(float(value - error), floor), min(float(value + error), ceiling), "numeric")
 
     def agrees_with(self, other: Estimate) -> bool:
         """Whether the two intervals overlap."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from noiseaug import validation
 from noiseaug.confidence import check_failure_prob
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, UndecidedError, first_line
 from noiseaug.estimates import Estimates
 from noiseaug.predictors import RULES, by_rule, smoothed
 from noiseaug.regions import Region
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Grid", "run_cell", "run_cells", "sweep"]
 
 _MOST_DRAWS = 10**10
+_SMALLEST, _LARGEST = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("train_sigma", "smooth_sigma", "radii"):
-            levels = tuple(validation.nonnegative(name, value) for value in _sequence(getattr(self, name)))
+            levels = tuple(_level(name, value) for value in _sequence(getattr(self, name)))
             if not levels and name != "radii":
                 raise InvalidInputError(f"{name} is empty; expected at least one level")
             object.__setattr__(self, name, distinct(name, levels))
@@ -132,6 +133,14 @@ class Cell:
         return f"{self.task}|{self.rule}|{self.train_sigma!r}"
 
 
+def _level(name: str, value: Any) -> float:
+    """A noise level or a radius whose square is a double."""
+    level = validation.nonnegative(name, value)
+    if level and not _SMALLEST <= level <= _LARGEST:
+        raise InvalidInputError(f"{name} is {level:g}; expected 0, or a number from {_SMALLEST:g} to {_LARGEST:g}")
+    return level
+
+
 def _sequence(value: Any) -> tuple[Any, ...]:
     """A scalar or a word as a sequence of one."""
     if isinstance(value, np.ndarray):
@@ -163,7 +172,21 @@ def run_cells(cells: tuple[Cell, ...], threads: int = 1) -> Estimates:
 
     Returns:
         Shape (cells, smooth_sigma, method, measures).
+
+    Raises:
+        UndecidedError: where numbers leave the range of double precision, so that no result could be believed.
     """
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            return _evaluated(cells, threads)
+    except (OverflowError, ZeroDivisionError, FloatingPointError) as error:
+        raise UndecidedError(
+            f"{cells[0].task} at α = {cells[0].train_sigma:g} leaves the range of double precision "
+            f"({first_line(error)}); choose numbers closer to 1"
+        ) from error
+
+
+def _evaluated(cells: tuple[Cell, ...], threads: int) -> Estimates:
     task, grid = cells[0].task, cells[0].grid
     asked = grid.measures
     bases = [by_rule(task, cell.rule, cell.train_sigma) for cell in cells]
@@ -314,7 +337,7 @@ def sweep(
     if not tasks or not all(isinstance(one, Task) for one in tasks):
         kinds = ", ".join(type(one).__name__ for one in tasks) or "empty"
         raise InvalidInputError(f"task is {kinds}; expected one or more of noiseaug.tasks")
-    seed = validation.integer("seed", seed, at_least=0)
+    seed = validation.integer("seed", seed, at_least=0, at_most=2**63 - 1)
     cells = [cell for one in tasks for cell in grid.cells(one, seed)]
     # worker processes and a progress bar want many pieces
     pieces = _pieces(cells, together=jobs == 1 and not progress)

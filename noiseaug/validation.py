@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 
 __all__ = [
     "FloatArray",
@@ -33,11 +33,11 @@ FloatArray = NDArray[np.float64]
 
 def number(name: str, value: Any) -> float:
     """A finite real number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real | np.number):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidInputError(f"{name} is {value!r}; expected a number")
     try:
         result = float(value)
-    except (OverflowError, TypeError):  # a whole number beyond 1.8e308, a complex number of NumPy
+    except OverflowError:  # a whole number
         raise InvalidInputError(f"{name} is {brief(value)}; expected a number below 1.8e308") from None
     if not math.isfinite(result):
         raise InvalidInputError(f"{name} is {result}; expected a finite number")
@@ -138,7 +138,7 @@ def attribute(reference: str, otherwise: str) -> Any:
     except (ImportError, SyntaxError) as error:
         raise InvalidInputError(f"cannot import {module}: {error}") from None
     except (Exception, SystemExit) as error:  # whatever the user's own code runs into
-        raise InvalidInputError(f"cannot import {module}: {type(error).__name__}: {error}") from error
+        raise InvalidInputError(f"cannot import {module}: {type(error).__name__}: {first_line(error)}") from error
     finally:
         sys.path.remove("")
     try:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy import special
 
-from noiseaug.confidence import binomial_interval, binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
+from noiseaug.confidence import (
+    VoteBudget,
+    binomial_interval,
+    binomial_lower,
+    binomial_upper,
+    empirical_bernstein,
+    minimum_votes,
+)
 from noiseaug.errors import InvalidInputError
 
 COUNTS = [
@@ -110,3 +117,39 @@ def test_empirical_bernstein_covers():
 def test_bad_counts(bad):
     with pytest.raises(InvalidInputError, match="counts"):
         binomial_lower(*bad, 0.01)
+
+
+@pytest.mark.parametrize("level", [1e-10, 1e-16, 1e-20, 1e-50, 1e-100, 1e-130])
+def test_bounds_are_sound_at_tiny_levels(level):
+    """Where the library's quantile is less exact: at 1e-100 its bound for 99 001 of 100 000 is 2e-11 too large."""
+    for n in (10, 2000, 100_000, 10**6, 10**9):
+        for k in sorted({1, 2, 5, n // 10 + 1, n // 2 + 1, n * 99 // 100 + 1, n - 20, n - 1, n} & set(range(1, n + 1))):
+            for bound in (binomial_lower(k, n, level), 1 - binomial_upper(n - k, n, level)):
+                assert log_tail(k, n, float(bound)) <= mp.log(mp.mpf(level))
+                assert 0 < bound < k / n or k == n
+
+
+def log_tail(k: int, n: int, p: float) -> mp.mpf:
+    """ln P(Bin(n, p) ≥ k) for p below k/n, with the terms of the sum that count."""
+    with mp.workdps(40):
+        p = mp.mpf(p)
+        term = total = mp.mpf(1)
+        for j in range(k, n):
+            term *= mp.mpf(n - j) / (j + 1) * p / (1 - p)
+            total += term
+            if term < total * mp.mpf(10) ** -30:
+                break
+        lead = mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1)
+        return lead + k * mp.log(p) + (n - k) * mp.log(1 - p) + mp.log(total)
+
+
+def test_levels_at_which_bounds_do_not_hold_are_refused():
+    """The library's quantile is NaN for 5 of 10⁷ at 1e-150, and 1 980 of 2 000 at 1e-300 got a bound that was wrong."""
+    for level in (1e-131, 1e-200, 1e-300, 5e-324):
+        for bound in (binomial_lower, binomial_upper):
+            with pytest.raises(InvalidInputError, match="expected at least 1e-130"):
+                bound(1980, 2000, level)
+    with pytest.raises(InvalidInputError, match="failure_prob is 1e-200; expected at least 1e-100"):
+        VoteBudget(100, 1e-200)
+    with pytest.raises(InvalidInputError, match="votes is 9007199254740993; expected an integer of at most"):
+        VoteBudget(2**53 + 1)

@@ -61,6 +61,7 @@ def run_app(app: typer.Typer) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             # a terminal or a pipe that cannot show β gets a question mark, not a traceback
             stream.reconfigure(errors="replace")
+    message = ""
     try:
         status = app(standalone_mode=False) or 0
         sys.stdout.flush()
@@ -72,22 +73,24 @@ def run_app(app: typer.Typer) -> NoReturn:
             sys.exit(2)
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
-        _fail(error.format_message().rstrip(".") + hint)  # type: ignore[attr-defined]
+        message = error.format_message().rstrip(".") + hint  # type: ignore[attr-defined]
     except NoiseaugError as error:
-        _fail(str(error))
+        message = str(error)
     except BrokenPipeError:
         # the reader of a pipe went away; the interpreter must not write the rest at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except MemoryError as error:
-        _fail(f"out of memory{f': {error}' if str(error) else ''}; take less at a time, or a machine that has more")
+        message = f"out of memory{f': {error}' if str(error) else ''}; take less at a time, or a machine that has more"
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "; make room: what is finished is kept, --resume does the rest" if full else ""
-        _fail(f"{error.strerror or error}{where}{remedy}")
+        message = f"{error.strerror or error}{where}{remedy}"
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
+    if message:
+        _fail(message)  # now that the error is gone, and with it the progress bars of what failed
     if status == _INTERRUPTED:
         print("\ninterrupted; a command with --resume keeps what is finished and then does the rest", file=sys.stderr)
     sys.exit(status)

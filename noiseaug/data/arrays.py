@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import open_file
 
 __all__ = ["ArrayFile", "open_arrays"]
@@ -114,8 +114,7 @@ def _readable(path: Path) -> Iterator[None]:
     except (InvalidInputError, MemoryError):
         raise
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(f"{path} is not a readable .npz file: {reason[:200]}") from None
+        raise InvalidInputError(f"{path} is not a readable .npz file: {_brief(first_line(error))}") from None
 
 
 def _fill(target: np.ndarray, stream: IO[bytes]) -> None:

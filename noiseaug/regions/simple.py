@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -42,9 +43,15 @@ class HalfSpace(ProfileRegion):
         object.__setattr__(self, "offset", float(self.offset))
         object.__setattr__(self, "dim", normal.size)
 
+    @cached_property
+    def length(self) -> float:
+        """|w|; squares of its coordinates may be too small or too large for a double, so a power of 2 is taken out."""
+        scale = np.exp2(np.frexp(np.abs(self.normal).max())[1] - 1.0)
+        return float(scale * np.linalg.norm(self.normal / scale))
+
     def coordinate(self, x: ArrayLike) -> FloatArray:
         """Signed distance to the hyperplane."""
-        return (validation.points(x, self.dim) @ self.normal - self.offset) / np.linalg.norm(self.normal)
+        return (validation.points(x, self.dim) @ self.normal - self.offset) / self.length
 
     def profile(self) -> FloatArray:
         return np.array([[0.0, np.inf]])
@@ -67,7 +74,7 @@ class HalfSpace(ProfileRegion):
 
     def shifted(self, distance: float) -> Self:
         """The half-space {signed distance ≥ ``distance``}."""
-        return type(self)(self.normal, self.offset + distance * float(np.linalg.norm(self.normal)))
+        return type(self)(self.normal, self.offset + distance * self.length)
 
     def superlevels(self, sigma: float, margins: ArrayLike) -> list[Self]:
         sigma = validation.nonnegative("sigma", sigma)

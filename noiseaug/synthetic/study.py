@@ -107,7 +107,7 @@ def _build(name: str, parameters: Mapping[str, Any]) -> Task:
         return TASKS[name](**parameters)
     except InvalidInputError:
         raise
-    except (TypeError, ValueError, LookupError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         # values of a wrong kind, which a factory trips over before a task can check them
         raise InvalidInputError(f"{name} cannot be made from {dict(parameters)}: {error}") from None
 
@@ -129,7 +129,7 @@ class Study:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", validation.integer("seed", self.seed, at_least=0))
+        object.__setattr__(self, "seed", validation.integer("seed", self.seed, at_least=0, at_most=2**63 - 1))
 
     def with_settings(self, settings: Mapping[str, Sequence[Any]]) -> Study:
         """The study with ``--set`` values put in wherever they apply.

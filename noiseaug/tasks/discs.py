@@ -51,8 +51,9 @@ class DiscLattice(LatticeTask):
     def __post_init__(self) -> None:
         object.__setattr__(self, "separation", validation.nonnegative("separation", self.separation))
         object.__setattr__(self, "disc_radius", validation.positive("disc_radius", self.disc_radius))
-        for name, least in (("size", 2), ("tries", 1), ("seed", 0), ("draw", 0)):
-            object.__setattr__(self, name, validation.integer(name, getattr(self, name), at_least=least))
+        for name, least, most in (("size", 2, 10**4), ("tries", 1, 10**7), ("seed", 0, None), ("draw", 0, None)):
+            whole = validation.integer(name, getattr(self, name), at_least=least, at_most=most)
+            object.__setattr__(self, name, whole)
         if 2 * self.disc_radius + 1 > self.size:
             raise InvalidInputError(
                 f"disc_radius is {self.disc_radius:g} on a lattice of {self.size} cells a side; expected discs that fit"

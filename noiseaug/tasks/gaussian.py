@@ -21,6 +21,8 @@ from noiseaug.validation import FloatArray
 
 __all__ = ["GaussianPair"]
 
+_LEAST_DISTANCE = 1e-290  # of the means, so that the distance of a boundary is finite
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianPair(CoordinateTask):
@@ -50,6 +52,9 @@ class GaussianPair(CoordinateTask):
             raise InvalidInputError(f"mean_1 and mean_0 have shapes {mean_1.shape} and {mean_0.shape}; expected one")
         if np.array_equal(mean_1, mean_0):
             raise InvalidInputError("mean_1 equals mean_0; expected two different means")
+        apart = float(np.abs(mean_1 - mean_0).max())
+        if apart < _LEAST_DISTANCE:
+            raise InvalidInputError(f"mean_1 and mean_0 are {apart:g} apart; expected at least {_LEAST_DISTANCE:g}")
         covariance = validation.array("covariance", self.covariance, np.ndim(self.covariance))
         if covariance.ndim == 0:
             covariance = np.full(mean_1.size, validation.positive("covariance", float(covariance)))
@@ -131,7 +136,7 @@ class GaussianPair(CoordinateTask):
         for half in halves:
             validation.points(self.mean_1[None], half.dim)
         normals, offsets = np.stack([half.normal for half in halves]), np.array([half.offset for half in halves])
-        lengths, mean = np.linalg.norm(normals, axis=1), self.mean_1 if label else self.mean_0
+        lengths, mean = np.array([half.length for half in halves]), self.mean_1 if label else self.mean_0
         # sums row by row, so that a region has the same law among others as alone
         means = (np.sum(normals * mean, axis=1) - offsets) / lengths
         return means, np.linalg.norm(self._spread(normals / lengths[:, None]), axis=1)
@@ -197,7 +202,8 @@ class GaussianPair(CoordinateTask):
             else:
                 # φ(z)(1 − |z| M(|z|)), where M = Φ(−|z|)/φ(z); far out 1 − tM(t) ≈ 1/t² − 3/t⁴
                 t = -z
-                rest = 1 - t * np.sqrt(np.pi / 2) * special.erfcx(t / np.sqrt(2)) if t < 30 else 1 / t**2 - 3 / t**4
+                far = (1 / t) ** 2  # which t itself, squared, may be too large for
+                rest = 1 - t * np.sqrt(np.pi / 2) * special.erfcx(t / np.sqrt(2)) if t < 30 else far - 3 * far**2
                 part = bell * rest
             total += share * std * part
         return float(total)
@@ -280,6 +286,7 @@ def _narrow_difference(h: float, k: float, distance: float) -> float:
     low, high = np.minimum(-h, -h - gap), np.maximum(-h, -h - gap)
     tiny = np.abs(gap) < 1e-6
     middle = -h - 0.5 * gap
-    density = np.exp(-0.5 * middle**2) / np.sqrt(2 * np.pi)
+    with np.errstate(over="ignore"):  # far out the density is 0
+        density = np.exp(-0.5 * middle**2) / np.sqrt(2 * np.pi)
     mass = np.where(tiny, np.abs(gap) * density, np.exp(log_normal_interval(low, high)))
     return float(np.sum(weights * np.exp(-0.5 * w**2) / np.sqrt(2 * np.pi) * mass))

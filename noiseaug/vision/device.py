@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,7 @@ def as_device(name: str) -> torch.device:
         probe = torch.ones(1, device=device)
         probe.item()
     except Exception as error:  # of several kinds: torch knows devices whose packages are not there
-        line = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise InvalidInputError(f"device {name} cannot be used here ({line}); use cpu") from None
+        raise InvalidInputError(f"device {name} cannot be used here ({first_line(error)}); use cpu") from None
     return probe.device  # with its number, which would otherwise be that of the current device of each thread
 
 

@@ -123,9 +123,8 @@ def answers(predict: Callable[[np.ndarray], Any], batch: np.ndarray) -> Any:
     except (NoiseaugError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        kind = type(error).__name__
         raise InvalidInputError(
-            f"the classifier fails on inputs of shape {batch.shape}: {kind}: {first_line(error)}"
+            f"the classifier fails on inputs of shape {batch.shape}, with {type(error).__name__}: {first_line(error)}"
         ) from error
 
 

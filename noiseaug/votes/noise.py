@@ -22,6 +22,7 @@ __all__ = ["DiscreteNoise", "GaussianNoise", "Noise", "make_noise"]
 
 GRID = 255  # steps of the grid a unit
 _LARGEST_PIXEL = 1 << 22  # pixel + noise stays an exact float32
+_LARGEST_GAUSSIAN = 1e30
 _LARGEST_SIGMA = 10.0  # of discrete noise: 23 356 thresholds
 _TABLE_BITS = 16
 _PI = Decimal("3.14159265358979323846264338327950288419716939937511")
@@ -73,7 +74,13 @@ class GaussianNoise:
     name = "gaussian"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "smooth_sigma", validation.positive("smooth_sigma", self.smooth_sigma))
+        sigma = validation.positive("smooth_sigma", self.smooth_sigma)
+        if not 1 / _LARGEST_GAUSSIAN <= sigma <= _LARGEST_GAUSSIAN:
+            raise InvalidInputError(
+                f"smooth_sigma is {sigma:g}; expected {1 / _LARGEST_GAUSSIAN:g} to {_LARGEST_GAUSSIAN:g}, "
+                "between which noise is a number in single precision"
+            )
+        object.__setattr__(self, "smooth_sigma", sigma)
 
     def distribution_error(self, dim: int, votes: int) -> float:
         """0: the law is taken to be the one that is meant."""

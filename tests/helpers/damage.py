@@ -46,7 +46,8 @@ ODD: tuple[Any, ...] = (
 
 def npz(path: Path, **changes: Any) -> None:
     """A data set of 12 small images, with other arrays in the place of some."""
-    np.savez(path.open("wb"), **{key: value for key, value in (ARRAYS | changes).items() if value is not None})
+    with path.open("wb") as stream:
+        np.savez(stream, **{key: value for key, value in (ARRAYS | changes).items() if value is not None})
 
 
 def npy(header: str | bytes, content: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and nothing but a file is replaced."""
+"""Files appear whole or not at all, and nothing but a file is replaced or read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import stat
 import pytest
 
 from noiseaug.errors import InvalidInputError
-from noiseaug.runs import write_atomically
+from noiseaug.runs import expanded, make_folder, open_file, read_file, write_atomically
+from noiseaug.runs.journal import Journal
 
 
 def test_a_file_is_written_as_any_other(tmp_path):
@@ -58,3 +59,48 @@ def test_only_files_and_links_are_replaced(tmp_path):
     write_atomically(link, "mine")
     assert not link.is_symlink()
     assert not (folder / "elsewhere").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a FIFO")
+def test_only_regular_files_are_read_and_nobody_waits(tmp_path):
+    fifo, link = tmp_path / "fifo", tmp_path / "link"
+    os.mkfifo(fifo)
+    link.symlink_to("/dev/zero")
+    for path, message in (
+        (fifo, "is no regular file"),
+        (link, "is no regular file"),
+        (tmp_path, "is a directory; expected a file"),
+        (tmp_path / "a\0b", "is no name of a file"),
+    ):
+        for use in (open_file, read_file):
+            with pytest.raises(InvalidInputError, match=message):
+                use(path)
+    for path in (fifo, link):
+        with pytest.raises(InvalidInputError, match="is no regular file"):
+            Journal(path)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "nothing")
+    with (tmp_path / "huge").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(InvalidInputError, match=r"has 1.1e\+12 bytes; expected at most 6.9e\+10"):
+        read_file(tmp_path / "huge")
+    (tmp_path / "file").write_bytes(b"as it is")
+    assert read_file(tmp_path / "file") == b"as it is"
+
+
+def test_a_folder_deeper_than_recursion_goes(tmp_path):
+    path = tmp_path.joinpath(*["d"] * 1200)
+    make_folder(path)
+    make_folder(path)
+    assert path.is_dir()
+    while path != tmp_path:
+        path.rmdir()
+        path = path.parent
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInputError, match="file is a file; expected a folder"):
+        make_folder(tmp_path / "file")
+
+
+def test_the_home_of_nobody():
+    with pytest.raises(InvalidInputError, match="in the home of a user that is not there"):
+        expanded("~nobody-of-that-name/x.npz")
