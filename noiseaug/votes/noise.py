@@ -77,8 +77,8 @@ class GaussianNoise:
         sigma = validation.positive("smooth_sigma", self.smooth_sigma)
         if not 1 / _LARGEST_GAUSSIAN <= sigma <= _LARGEST_GAUSSIAN:
             raise InvalidInputError(
-                f"smooth_sigma is {sigma:g}; expected {1 / _LARGEST_GAUSSIAN:g} to {_LARGEST_GAUSSIAN:g}, "
-                "between which noise is a number in single precision"
+                f"smooth_sigma is {sigma:g}; expected {1 / _LARGEST_GAUSSIAN:g} to {_LARGEST_GAUSSIAN:g}, where noise "
+                "is a number in single precision"
             )
         object.__setattr__(self, "smooth_sigma", sigma)
 
