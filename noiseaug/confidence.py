@@ -168,7 +168,7 @@ class VoteBudget:
 
     def __post_init__(self) -> None:
         for name in ("votes", "n0"):
-            object.__setattr__(self, name, validation.integer(name, getattr(self, name), at_most=_MOST_VOTES))
+            object.__setattr__(self, name, validation.affordable(name, getattr(self, name), _MOST_VOTES, 1e5, "votes"))
         object.__setattr__(self, "failure_prob", check_failure_prob("failure_prob", self.failure_prob))
 
     def needed(self, radius: float, smooth_sigma: float) -> int:

@@ -82,7 +82,7 @@ def check_jobs(jobs: int) -> None:
     """Raises InvalidInputError unless ``jobs`` is a number of worker processes, as for :func:`run_all`."""
     if isinstance(jobs, bool) or not isinstance(jobs, numbers.Integral) or jobs == 0 or not -1 <= jobs <= _MOST_JOBS:
         raise InvalidInputError(
-            f"jobs is {jobs!r}; expected a number of processes up to {_MOST_JOBS}, or -1 for one a core"
+            f"jobs is {jobs!r}; expected a number of processes, or -1 for one a core; {_MOST_JOBS} at most"
         )
 
 

@@ -155,7 +155,7 @@ BAD = [
     (["certify", *SMALL, "--out", "x", "--shard", "3/3"], "shard"),
     (["certify", *SMALL, "--out", "x", "--classifier", "nothing"], "classifier"),
     (["certify", *SMALL, "--out", "x", "--classifier", "no_such_module:f"], "import"),
-    (["certify", *SMALL, "--out", "x", "--classifier", "json:nothing"], "has no"),
+    (["certify", *SMALL, "--out", "x", "--classifier", "numpy:nothing"], "has no"),
     (["certify", *SMALL, "--out", "x", "--classifier", "none.joblib"], "no file"),
     (["certify", "--data", "none.npz", "--smooth-sigma", 0.5, "--out", "x"], "no file"),
     (["certify", "--data", "digits:3,3", "--smooth-sigma", 0.5, "--out", "x"], "digits"),

@@ -243,7 +243,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InvalidInputError, match=r"cannot read .*none\.toml: No such file"):
         read_toml(tmp_path / "none.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(InvalidInputError, match=r"cannot read .*folder\.toml: Is a directory"):
+    with pytest.raises(InvalidInputError, match=r"folder\.toml is a directory; expected a file"):
         read_toml(tmp_path / "folder.toml")
     (tmp_path / "bytes.toml").write_bytes(b"name = '\xff'")
     with pytest.raises(InvalidInputError, match="is not a TOML file"):
