@@ -119,17 +119,19 @@ def test_bad_counts(bad):
         binomial_lower(*bad, 0.01)
 
 
-@pytest.mark.parametrize("level", [1e-10, 1e-16, 1e-20, 1e-50, 1e-100, 1e-130])
+@pytest.mark.parametrize("level", [1e-6, 1e-10, 1e-16, 1e-20, 1e-50, 1e-100, 1e-130])
 def test_bounds_are_sound_at_tiny_levels(level):
-    """Where the library's quantile is less exact: at 1e-100 its bound for 99 001 of 100 000 is 2e-11 too large."""
-    for n in (10, 2000, 100_000, 10**6, 10**9):
-        for k in sorted({1, 2, 5, n // 10 + 1, n // 2 + 1, n * 99 // 100 + 1, n - 20, n - 1, n} & set(range(1, n + 1))):
-            for bound in (binomial_lower(k, n, level), 1 - binomial_upper(n - k, n, level)):
-                assert log_tail(k, n, float(bound)) <= mp.log(mp.mpf(level))
-                assert 0 < bound < k / n or k == n
+    """Single quantiles of the library are off by more than 1e-12, such as those of 99 001 of 100 000 from 1e-6 on."""
+    for n in (10, 2000, 100_000):
+        for k in sorted({1, 5, n // 2 + 1, n * 99 // 100 + 1, n - 1, n}):
+            lower, upper = float(binomial_lower(k, n, level)), float(binomial_upper(n - k, n, level))
+            assert 0 < lower < k / n
+            # the same bound of the failures, where it is not rounded away beside 1
+            for bound in (lower, 1 - mp.mpf(upper)):
+                assert bound <= 0 or log_tail(k, n, bound) <= mp.log(mp.mpf(level))
 
 
-def log_tail(k: int, n: int, p: float) -> mp.mpf:
+def log_tail(k: int, n: int, p: mp.mpf | float) -> mp.mpf:
     """ln P(Bin(n, p) ≥ k) for p below k/n, with the terms of the sum that count."""
     with mp.workdps(40):
         p = mp.mpf(p)
@@ -151,5 +153,5 @@ def test_levels_at_which_bounds_do_not_hold_are_refused():
                 bound(1980, 2000, level)
     with pytest.raises(InvalidInputError, match="failure_prob is 1e-200; expected at least 1e-100"):
         VoteBudget(100, 1e-200)
-    with pytest.raises(InvalidInputError, match="votes is 9007199254740993; expected an integer of at most"):
+    with pytest.raises(InvalidInputError, match="votes is 9007199254740993; at some"):
         VoteBudget(2**53 + 1)

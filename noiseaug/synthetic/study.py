@@ -212,6 +212,8 @@ def read_toml(path: Path) -> Study:
         content = tomllib.loads(read_file(path).decode())
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from None
+    except InvalidInputError:
+        raise
     except (ValueError, RecursionError) as error:  # no text, no TOML, an integer of too many digits, too deep
         raise InvalidInputError(f"{path} is not a TOML file: {error}") from None
     file = convert(content, _File, str(path))

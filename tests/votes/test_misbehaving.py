@@ -20,22 +20,14 @@ def raising(error):
     return classifier
 
 
-@pytest.mark.parametrize(
-    "error", [StopIteration(), ValueError("no\nmore"), SystemExit(3), KeyError("x"), GeneratorExit()]
-)
-def test_an_error_of_a_classifier_is_the_cause_of_one_line(error):
-    if isinstance(error, GeneratorExit):  # asks a generator to end, which is no fault of anybody's
-        with pytest.raises(GeneratorExit):
-            predict(raising(error), X, smooth_sigma=0.5, n=10, num_classes=2)
-        return
-    for use in (predict, certify):
-        with pytest.raises(InvalidInputError) as caught:
-            use(raising(error), X, smooth_sigma=0.5, n=20, num_classes=2)
-        assert f"the classifier fails on inputs of shape (10, 4), with {type(error).__name__}" in str(
-            caught.value
-        ).replace("(20, 4)", "(10, 4)").replace("(100, 4)", "(10, 4)")
-        assert "\n" not in str(caught.value)
-        assert caught.value.__cause__ is error
+@pytest.mark.parametrize("error", [StopIteration(), ValueError("no\nmore"), SystemExit(3), KeyError("x")])
+@pytest.mark.parametrize("use", [predict, certify])
+def test_an_error_of_a_classifier_is_the_cause_of_one_line(use, error):
+    with pytest.raises(InvalidInputError, match="the classifier fails on inputs of shape") as caught:
+        use(raising(error), X, smooth_sigma=0.5, n=20, num_classes=2)
+    assert f"with {type(error).__name__}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
