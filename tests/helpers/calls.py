@@ -146,11 +146,11 @@ def parameters(command: str) -> tuple[Any, ...]:
     return tuple(each for each in found.params if each.name not in ("help", "version"))
 
 
-def commands() -> list[str]:
+@cache
+def commands() -> tuple[str, ...]:
     """Every command, those that WORKING does not know too."""
     root: Any = typer.main.get_command(app)
-    inner = [f"synthetic {name}" for name in root.commands["synthetic"].commands]
-    return [*root.commands, *inner]
+    return (*root.commands, *(f"synthetic {name}" for name in root.commands["synthetic"].commands))
 
 
 def lay_out(folder: Path, checkpoint: bytes | None = None) -> None:

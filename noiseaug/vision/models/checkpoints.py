@@ -33,6 +33,7 @@ FILE_NAME = "model.safetensors"
 
 Normalisation = Literal["standardised", "centred"]
 
+_UNSUSPECTED_BYTES = 1 << 28  # that a network may take whatever the size of its file
 _ENTRY = "noiseaug"
 _SUPPORTED = "a checkpoint of noiseaug (.safetensors), or one by Cohen et al. or Salman et al. (.pth.tar)"
 
@@ -187,7 +188,7 @@ def _refuse_larger(path: Path, metadata: dict[str, Any], size: int) -> None:
     except (RuntimeError, OverflowError, TypeError, ValueError):  # told where the network itself is built
         return
     weights = sum(each.numel() for each in network.parameters())
-    if 2 * weights > size:
+    if 2 * weights > max(size, _UNSUSPECTED_BYTES):
         raise InvalidInputError(
             f"{path} has {size:.2g} bytes, but describes a network of {weights:.2g} weights; it is damaged"
         )
