@@ -177,8 +177,7 @@ class GaussianPair(CoordinateTask):
         law_1, law_2 = self.law(label, first), self.law(label, second)
         h, k = float(law_1.means[0] / law_1.stds[0]), float(law_2.means[0] / law_2.stds[0])
         u, v = (
-            self._spread(half.normal / np.linalg.norm(half.normal)) / law.stds[0]
-            for half, law in ((first, law_1), (second, law_2))
+            self._spread(half.normal / half.length) / law.stds[0] for half, law in ((first, law_1), (second, law_2))
         )
         both = _symmetric_difference(h, k, 0.5 * float(np.sum((u - v) ** 2)))
         if len(keep) == 2:
