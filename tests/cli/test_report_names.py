@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseaug.cli.certify import _names
+from noiseaug.cli.report import _names
 from tests.helpers.running import call_root
 
 PART = st.sampled_from(["a", "b", "sigma_0.50", "n"])
