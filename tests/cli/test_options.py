@@ -91,7 +91,10 @@ def test_help_and_completion_know_every_name(command, flag, names):
 
 @pytest.mark.parametrize(
     ("words", "answers"),
-    [("noiseaug cert", ["certify"]), ("noiseaug train --objective s", ["smoothadv", "stability"])],
+    [
+        ("noiseaug cert", ["certify"]),
+        ("noiseaug train --objective s", ["smoothadv", "smoothadv-consistency", "stability"]),
+    ],
 )
 def test_a_shell_completes_commands_and_names(words, answers, monkeypatch):
     code = "import sys; sys.argv = ['noiseaug']; from noiseaug.cli import main; main()"
