@@ -19,29 +19,33 @@ from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.regions import IntervalUnion, Region
 from noiseaug.regions.intervals import level_sets
-from noiseaug.tasks import BinaryTask, KernelRule, PointMasses, Task
+from noiseaug.tasks import BinaryTask, DensityRule, DensityTask, KernelRule, PointMasses, Task
 from noiseaug.validation import FloatArray
 
 __all__ = ["RULES", "SmoothedRegion", "augmented", "bayes", "by_rule", "convolved", "smoothed", "smoothed_together"]
 
 RULES = ("augmented", "convolved")
 
+Rule = KernelRule | DensityRule  # classifiers that no region describes
 
-def bayes(task: Task) -> Region | KernelRule:
+
+def bayes(task: Task) -> Region | Rule:
     """The Bayes classifier of the task: the region {h ≥ ½}, or for a data set its nearest-neighbour rule."""
     return augmented(task, 0.0)
 
 
-def augmented(task: Task, train_sigma: float) -> Region | KernelRule:
+def augmented(task: Task, train_sigma: float) -> Region | Rule:
     """The Bayes rule of the noised law (X + αZ, Y): what infinite data and a perfect learner give.
 
-    A_α = {π (q₁∗p_α) ≥ (1−π) (q₀∗p_α)}; for a data set the kernel rule (docs/math.md 1, 2.8).
+    A_α = {π (q₁∗p_α) ≥ (1−π) (q₀∗p_α)}; for a data set the kernel rule (docs/math.md 1, 2.8), for more than two
+    classes the one with the largest prior × noised density.
 
     Args:
         task: the law of (X, Y).
         train_sigma: α ≥ 0 in input units.
     """
-    if isinstance(task, PointMasses):
+    task = task.closed_form() or task
+    if isinstance(task, PointMasses | DensityTask):
         return task.augmented_rule(train_sigma)
     return _binary(task, "augmented").augmented_region(train_sigma)
 
@@ -56,10 +60,10 @@ def convolved(task: Task, train_sigma: float) -> Region:
     Raises:
         NoClosedFormError: where h is not defined on all of R^d.
     """
-    return _binary(task, "convolved").convolved_region(train_sigma)
+    return _binary(task.closed_form() or task, "convolved").convolved_region(train_sigma)
 
 
-def by_rule(task: Task, rule: str, train_sigma: float) -> Region | KernelRule:
+def by_rule(task: Task, rule: str, train_sigma: float) -> Region | Rule:
     """``augmented`` or ``convolved`` by name."""
     chosen = validation.choice("rule", rule, RULES)
     return augmented(task, train_sigma) if chosen == "augmented" else convolved(task, train_sigma)

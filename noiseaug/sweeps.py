@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from noiseaug.estimates import Estimates
 from noiseaug.predictors import RULES, by_rule, smoothed
 from noiseaug.regions import Region
 from noiseaug.risk import VoteBudget, VotedPredictor, evaluate
-from noiseaug.risk.evaluate import METHODS
+from noiseaug.risk.evaluate import METHODS, laws_of
 from noiseaug.risk.exact import evaluate_many
 from noiseaug.tables import (
+    CLASS_COLUMN,
     QUANTITIES,
     VOTE_COLUMNS,
     Measure,
@@ -59,6 +60,7 @@ class Grid:
         vote_failure_prob: failure probability of its certificates.
         votes_per_point: votes at each drawn point where the inner probability is sampled too.
         tolerance: draw until both ends of the intervals lie this close to the values.
+        by_class: also each class by itself, for the quantities that have such a value.
     """
 
     train_sigma: tuple[float, ...]
@@ -73,6 +75,7 @@ class Grid:
     vote_failure_prob: float = 1e-3
     votes_per_point: int | None = None
     tolerance: float | None = None
+    by_class: bool = False
 
     def __post_init__(self) -> None:
         for name in ("train_sigma", "smooth_sigma", "radii"):
@@ -96,6 +99,8 @@ class Grid:
         if self.votes_per_point is not None:
             votes = validation.affordable("votes_per_point", self.votes_per_point, _MOST_DRAWS, 1e6, "votes")
             object.__setattr__(self, "votes_per_point", votes)
+        if not isinstance(self.by_class, bool):
+            raise InvalidInputError(f"by_class is {self.by_class!r}; expected True or False")
         unasked = [name for name in self.quantities if QUANTITIES[name].takes_radius and not self.radii]
         if unasked:
             raise InvalidInputError(f"radii is empty, but {', '.join(unasked)} needs at least one radius")
@@ -104,6 +109,10 @@ class Grid:
     def measures(self) -> list[Measure]:
         """Every quantity, at every radius where it takes one."""
         return measures(self.quantities, self.radii)
+
+    def measures_of(self, task: Task) -> list[Measure]:
+        """The same, and with ``by_class`` for each of the task's classes."""
+        return measures(self.quantities, self.radii, task.num_classes if self.by_class else 0)
 
     @property
     def budget(self) -> VoteBudget:
@@ -153,9 +162,9 @@ def _sequence(value: Any) -> tuple[Any, ...]:
 def run_cell(cell: Cell, threads: int = 1) -> list[dict[str, Any]]:
     """The rows of one cell, as plain values; ``threads`` as in :func:`run_cells`."""
     found, grid = run_cells((cell,), threads), cell.grid
-    asked = grid.measures
+    asked = grid.measures_of(cell.task)
     facts = {"task": str(cell.task), "rule": cell.rule, "train_sigma": cell.train_sigma}
-    extra = _vote_columns(grid)
+    extra = _vote_columns(grid, asked)
     rows = []
     for j, m, k in np.ndindex(found.value.shape[1:]):
         made = row(asked[k], found.at((0, j, m, k)), **facts, smooth_sigma=grid.smooth_sigma[j])
@@ -187,14 +196,18 @@ def run_cells(cells: tuple[Cell, ...], threads: int = 1) -> Estimates:
 
 
 def _evaluated(cells: tuple[Cell, ...], threads: int) -> Estimates:
-    task, grid = cells[0].task, cells[0].grid
-    asked = grid.measures
+    grid, task = cells[0].grid, cells[0].task.closed_form() or cells[0].task
+    asked = grid.measures_of(task)
     bases = [by_rule(task, cell.rule, cell.train_sigma) for cell in cells]
     regions = [base for base in bases if isinstance(base, Region)]
     found = Estimates((len(cells), len(grid.smooth_sigma), len(grid.method), len(asked)))
     for m, method in enumerate(grid.method):
         if method == "exact" and isinstance(task, BinaryTask) and len(regions) == len(bases):
-            found.insert(np.s_[:, :, m], evaluate_many(task, regions, grid.smooth_sigma, asked, grid.budget))
+            for law, places in laws_of(task, asked):
+                some = [replace(asked[place], label=None) for place in places]
+                assert isinstance(law, BinaryTask)
+                part = evaluate_many(law, regions, grid.smooth_sigma, some, grid.budget)
+                found.insert(np.s_[:, :, m, places], part)
             continue
         for (i, base), (j, level) in itertools.product(enumerate(bases), enumerate(grid.smooth_sigma)):
             estimates = evaluate(
@@ -214,9 +227,9 @@ def _evaluated(cells: tuple[Cell, ...], threads: int) -> Estimates:
     return found
 
 
-def _vote_columns(grid: Grid) -> dict[str, list[Any]]:
+def _vote_columns(grid: Grid, asked: Sequence[Measure]) -> dict[str, list[Any]]:
     """``VOTE_COLUMNS`` where the grid has them, with an entry for each measure."""
-    about = [name == "finite_sample_certified_accuracy" for name in (measure.quantity for measure in grid.measures)]
+    about = [measure.quantity == "finite_sample_certified_accuracy" for measure in asked]
     if not any(about):
         return {}
     entries = (grid.votes, grid.vote_failure_prob)
@@ -224,9 +237,9 @@ def _vote_columns(grid: Grid) -> dict[str, list[Any]]:
 
 
 def _frame(cells: Sequence[Cell], found: Sequence[Estimates]) -> pd.DataFrame:
-    """The tidy table of all cells of one grid, column by column."""
-    grid, count = cells[0].grid, len(cells)
-    betas, methods, measures = len(grid.smooth_sigma), len(grid.method), len(grid.measures)
+    """The tidy table of all cells of one grid and number of classes, column by column."""
+    grid, count, asked = cells[0].grid, len(cells), cells[0].grid.measures_of(cells[0].task)
+    betas, methods, measures = len(grid.smooth_sigma), len(grid.method), len(asked)
     size = betas * methods * measures
 
     def by_cell(values: Iterable[Any]) -> np.ndarray:
@@ -244,16 +257,18 @@ def _frame(cells: Sequence[Cell], found: Sequence[Estimates]) -> pd.DataFrame:
             "train_sigma": by_cell(cell.train_sigma for cell in cells),
             "smooth_sigma": np.tile(np.repeat(grid.smooth_sigma, methods * measures), count),
             "quantity": words(
-                grid.quantities, by_measure(grid.quantities.index(measure.quantity) for measure in grid.measures)
+                grid.quantities, by_measure(grid.quantities.index(measure.quantity) for measure in asked)
             ),
-            "radius": by_measure(measure.at for measure in grid.measures),
+            "radius": by_measure(measure.at for measure in asked),
+            **({CLASS_COLUMN: by_measure(_nan_for_none(measure.label) for measure in asked)} if grid.by_class else {}),
             **estimate_columns(found),
-            **{
-                name: by_measure(math.nan if value is None else value for value in values)
-                for name, values in _vote_columns(grid).items()
-            },
+            **{name: by_measure(map(_nan_for_none, values)) for name, values in _vote_columns(grid, asked).items()},
         }
     )
+
+
+def _nan_for_none(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def _pieces(cells: Sequence[Cell], together: bool) -> list[tuple[Cell, ...]]:
@@ -278,6 +293,7 @@ def sweep(
     vote_failure_prob: float = 1e-3,
     votes_per_point: int | None = None,
     tolerance: float | None = None,
+    by_class: bool = False,
     seed: int = 0,
     jobs: int = 1,
     progress: bool = False,
@@ -299,13 +315,15 @@ def sweep(
         votes_per_point: sample the inner probability too, with this many votes at each point.
         tolerance: draw until both ends of the intervals lie this close to the values, in the quantity's units; they
             hold wherever it stops.
+        by_class: also risk, accuracies and radii of each class by itself.
         seed: seed of sampled values; all cells see the same points.
         jobs: worker processes (joblib); −1 for one a core. They are started only where they save time; a sweep of fewer
             cells draws its samples by the others.
         progress: show a bar on standard error.
 
     Returns:
-        A frame with the columns of ``COLUMNS``, and those of ``VOTE_COLUMNS`` where a finite-sample quantity is asked.
+        A frame with the columns of ``COLUMNS``; ``class`` after ``radius`` with ``by_class``; and those of
+        ``VOTE_COLUMNS`` where a finite-sample quantity is asked.
 
     Raises:
         NoClosedFormError: where a task has no closed form or rule asked for; names those it has.
@@ -332,6 +350,7 @@ def sweep(
         vote_failure_prob,
         votes_per_point,
         tolerance,
+        by_class,
     )
     tasks = [task] if isinstance(task, Task) else _sequence(task)
     if not tasks or not all(isinstance(one, Task) for one in tasks):
@@ -343,4 +362,13 @@ def sweep(
     pieces = _pieces(cells, together=jobs == 1 and not progress)
     run = partial(run_cells, threads=threads_each(jobs, len(pieces)))
     results = dict(run_all(run, pieces, jobs=jobs, progress="sweep" if progress else None, if_worth=True))
-    return _frame(cells, [results[index] for index in range(len(pieces))])
+    parts = []
+    # tasks with other numbers of classes have other rows by class
+    for _, group in itertools.groupby(range(len(pieces)), lambda at: grid.by_class and pieces[at][0].task.num_classes):
+        places = list(group)
+        parts.append(_frame([cell for at in places for cell in pieces[at]], [results[at] for at in places]))
+    if len(parts) == 1:
+        return parts[0]
+    import pandas as pd
+
+    return pd.concat(parts, ignore_index=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypedDict, Unpack
 
 from noiseaug import validation
 from noiseaug.confidence import VoteBudget
@@ -11,17 +12,20 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion
 from noiseaug.risk.exact import evaluate_exact
+from noiseaug.risk.given import GivenClass
+from noiseaug.risk.lattice import confusion_on_lattice, evaluate_on_lattice
 from noiseaug.risk.sampled import evaluate_sampled
-from noiseaug.risk.voted import VotedPredictor, evaluate_voted
+from noiseaug.risk.voted import VotedPredictor, evaluate_voted, voted_confusion
 from noiseaug.runs import check_jobs
 from noiseaug.tables import Measure
-from noiseaug.tasks import Task
+from noiseaug.tasks import BinaryTask, DensityTask, Task
 
 __all__ = [
     "METHODS",
     "acr",
     "adversarial_accuracy",
     "certified_accuracy",
+    "confusion",
     "disagreement",
     "evaluate",
     "excess_risk",
@@ -87,10 +91,17 @@ def evaluate(
         InvalidInputError: for an unknown method, bad numbers, or a tolerance where votes are drawn.
     """
     validation.choice("method", method, METHODS)
+    task = task.closed_form() or task
+    if outside := [m for m in asked if m.label is not None and m.label >= task.num_classes]:
+        raise InvalidInputError(
+            f"label is {outside[0].label}; expected a class of the task, 0 to {task.num_classes - 1}"
+        )
     budget = budget or VoteBudget()
     validation.probability("failure_prob", failure_prob)
+    if method == "exact" and isinstance(task, DensityTask) and isinstance(predictor, VotedPredictor):
+        return evaluate_on_lattice(task, predictor.base, predictor.smooth_sigma, asked, budget)
     if method == "exact":
-        return evaluate_exact(task, predictor, asked, budget)
+        return _class_by_class(task, asked, lambda law, some: evaluate_exact(law, predictor, some, budget))
     seed = validation.integer("seed", seed, at_least=0)
     check_jobs(jobs)
     if tolerance is not None:
@@ -99,15 +110,76 @@ def evaluate(
         n = DRAWS if tolerance is None else _MOST_DRAWS
     n = validation.integer("n", n)
     if votes_per_point is None and not isinstance(predictor, VotedPredictor):
-        return evaluate_sampled(
-            task, predictor, asked, budget, n=n, seed=seed, failure_prob=failure_prob, tolerance=tolerance, jobs=jobs
-        )
+        options: dict[str, Any] = {"n": n, "seed": seed, "failure_prob": failure_prob}
+        options |= {"tolerance": tolerance, "jobs": jobs}
+        return _class_by_class(task, asked, lambda law, some: evaluate_sampled(law, predictor, some, budget, **options))
     if tolerance is not None:
         raise InvalidInputError(
             f"tolerance is {tolerance:g}, but votes limit how narrow an interval becomes; give n and votes_per_point"
         )
     votes = validation.integer("votes_per_point", 1000 if votes_per_point is None else votes_per_point)
     return evaluate_voted(task, predictor, asked, budget, votes, n=n, seed=seed, failure_prob=failure_prob)
+
+
+def _class_by_class(
+    task: Task, asked: Sequence[Measure], evaluate_some: Callable[[Task, Sequence[Measure]], list[Estimate]]
+) -> list[Estimate]:
+    """Each class's measures under the law of its points, and those of all classes under the task's."""
+    answers: dict[int, Estimate] = {}
+    for law, places in laws_of(task, asked):
+        answers |= zip(places, evaluate_some(law, [replace(asked[place], label=None) for place in places]), strict=True)
+    return [answers[place] for place in range(len(asked))]
+
+
+def laws_of(task: Task, asked: Sequence[Measure]) -> list[tuple[Task, list[int]]]:
+    """The laws that the measures are about, and their places: the task's own, and those of its single classes."""
+    found = []
+    for label in dict.fromkeys(measure.label for measure in asked):
+        law = GivenClass(task, label) if label is not None and isinstance(task, BinaryTask) else task
+        found.append((law, [place for place, measure in enumerate(asked) if measure.label == label]))
+    return found
+
+
+def confusion(
+    task: Task,
+    predictor: Predictor,
+    *,
+    method: str = "exact",
+    n: int = 10_000,
+    seed: int = 0,
+    failure_prob: float = 1e-3,
+    votes_per_point: int = 1000,
+) -> list[list[Estimate]]:
+    """P(f(X) = j given Y = i) for each true class i (outer list) and predicted class j (inner list).
+
+    Args:
+        task: the law of (X, Y).
+        predictor: as in :func:`evaluate`.
+        method: ``"exact"`` or ``"sampled"``; sampled values always come from votes.
+        n: draws of (X, Y) for ``"sampled"``; each class has its share of them.
+        seed: seed of the draws.
+        failure_prob: probability that a single sampled interval misses the true value, at most.
+        votes_per_point: votes at each point.
+
+    Raises:
+        NoClosedFormError: where the task has no exact answer.
+        InvalidInputError: for an unknown method or bad numbers.
+    """
+    validation.choice("method", method, METHODS)
+    task = task.closed_form() or task
+    if method == "sampled":
+        n, votes = validation.integer("n", n, at_least=2), validation.integer("votes_per_point", votes_per_point)
+        level = validation.probability("failure_prob", failure_prob)
+        return voted_confusion(task, predictor, votes, n=n, seed=seed, failure_prob=level)
+    if isinstance(task, DensityTask) and isinstance(predictor, VotedPredictor):
+        return confusion_on_lattice(task, predictor.base, predictor.smooth_sigma)
+    zero, one = evaluate(task, predictor, [Measure("risk", label=label) for label in (0, 1)])
+    return [[_rest(zero), zero], [one, _rest(one)]]
+
+
+def _rest(share: Estimate) -> Estimate:
+    """1 minus a probability."""
+    return replace(share, value=1 - share.value, lower=1 - share.upper, upper=1 - share.lower)
 
 
 def risk(task: Task, predictor: Predictor, **options: Unpack[Options]) -> Estimate:

@@ -6,7 +6,7 @@ points and classes, hold together; what each point surely and what it possibly c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from scipy import special
 
 from noiseaug import validation
 from noiseaug.confidence import VoteBudget, binomial_lower, binomial_upper, empirical_bernstein
-from noiseaug.errors import NoClosedFormError
+from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.estimates import Estimate
 from noiseaug.predictors import SmoothedRegion, bayes
 from noiseaug.regions import Region
@@ -24,9 +24,10 @@ from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import Task
 from noiseaug.validation import FloatArray
 
-__all__ = ["VotedPredictor", "evaluate_voted"]
+__all__ = ["VotedPredictor", "evaluate_voted", "voted_confusion"]
 
 _BLOCK_FLOATS = 1 << 20  # noisy coordinates held at a time: 8 MiB
+_SMALL_FLOATS = 1 << 15  # up to which the votes of several points are taken together
 
 
 class Classifier(Protocol):
@@ -64,14 +65,30 @@ class VotedPredictor:
 
     def counts(self, x: FloatArray, votes: int, rng: np.random.Generator) -> np.ndarray:
         """Votes of each class at each point, shape (n, num_classes)."""
+        return self.tally(x, votes, rng)[0]
+
+    def tally(self, x: FloatArray, votes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Votes of each class at each point, and how many of them are open; shape (n, num_classes) each.
+
+        A vote is open where the base classifier is known up to an error only and might be another one.
+        """
         n, dim = x.shape
-        out = np.zeros((n, self.num_classes), dtype=np.int64)
+        out = np.zeros((2, n, self.num_classes), dtype=np.int64)
+        decide = getattr(self.base, "predict_openly", None)
         rows = max(1, min(votes, _BLOCK_FLOATS // dim))
-        for i in range(n):
+        # whose votes are taken together, where that does not change the order of the draws
+        points = max(1, _SMALL_FLOATS // (rows * dim)) if rows == votes else 1
+        for first in range(0, n, points):
+            part = x[first : first + points]
             for start in range(0, votes, rows):
-                noisy = x[i] + self.smooth_sigma * rng.standard_normal((min(rows, votes - start), dim))
-                out[i] += np.bincount(self.base.predict(noisy), minlength=self.num_classes)
-        return out
+                noise = rng.standard_normal((len(part), min(rows, votes - start), dim))
+                noisy = (part[:, None] + self.smooth_sigma * noise).reshape(-1, dim)
+                labels, unsure = (self.base.predict(noisy), slice(0)) if decide is None else decide(noisy)
+                places = np.repeat(np.arange(len(part)) * self.num_classes, noise.shape[1]) + labels
+                for total, chosen in zip(out, (places, places[unsure]), strict=True):
+                    count = np.bincount(chosen, minlength=len(part) * self.num_classes)
+                    total[first : first + points] += count.reshape(len(part), -1)
+        return out[0], out[1]
 
 
 @dataclass(frozen=True)
@@ -83,8 +100,12 @@ class _VotedRegion:
     num_classes: int = 2
 
     def counts(self, x: FloatArray, votes: int, rng: np.random.Generator) -> np.ndarray:
+        return self.tally(x, votes, rng)[0]
+
+    def tally(self, x: FloatArray, votes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         ones = self.region.votes(x, self.smooth_sigma, votes, rng)
-        return np.stack([votes - ones, ones], axis=1)
+        counts = np.stack([votes - ones, ones], axis=1)
+        return counts, np.zeros_like(counts)
 
 
 @dataclass(frozen=True)
@@ -139,27 +160,67 @@ def evaluate_voted(
 
     Half of the failure probability goes to the shares of all points and classes, half to the average over points.
     """
+    ways = [evaluator(_VOTED, measure.quantity, "by votes") for measure in asked]
+    parts: list[list[np.ndarray]] = [[] for _ in asked]
+    for drawn in _draw(task, predictor, budget, votes, n=n, seed=seed, failure_prob=failure_prob):
+        for part, measure, (points, _) in zip(parts, asked, ways, strict=True):
+            part.append(_of_class(np.stack(points(drawn, measure.at)), drawn.y, measure.label))
+    return [
+        _estimate(np.concatenate(part, axis=1), interval, measure.label, failure_prob, seed)
+        for part, measure, (_, interval) in zip(parts, asked, ways, strict=True)
+    ]
+
+
+def voted_confusion(
+    task: Task, predictor: object, votes: int, *, n: int, seed: int, failure_prob: float
+) -> list[list[Estimate]]:
+    """P(the smoothed classifier predicts j given Y = i) for each i and j; see :func:`evaluate_voted`."""
+    labels = range(task.num_classes)
+    parts: list[list[list[np.ndarray]]] = [[[] for _ in labels] for _ in labels]
+    for drawn in _draw(task, predictor, VoteBudget(), votes, n=n, seed=seed, failure_prob=failure_prob):
+        for predicted in labels:
+            wins = np.stack(drawn.wins(np.full(len(drawn.y), predicted)))
+            for truth in labels:
+                parts[truth][predicted].append(_of_class(wins, drawn.y, truth))
+    return [
+        [_estimate(np.concatenate(part, axis=1), _shares, truth, failure_prob, seed) for part in parts[truth]]
+        for truth in labels
+    ]
+
+
+def _draw(
+    task: Task, predictor: object, budget: VoteBudget, votes: int, *, n: int, seed: int, failure_prob: float
+) -> Iterator[_Votes]:
+    """n points with their votes, a bounded number at a time; half of the failure probability bounds all shares."""
     if isinstance(predictor, SmoothedRegion):
         predictor = _VotedRegion(predictor.base, predictor.smooth_sigma)
     if not isinstance(predictor, VotedPredictor | _VotedRegion):
         raise NoClosedFormError(f"{type(predictor).__name__} cannot vote; expected predict and num_classes")
     rng, vote_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     level = 0.25 * failure_prob / (n * predictor.num_classes)
-    ways = [evaluator(_VOTED, measure.quantity, "by votes") for measure in asked]
-    parts: list[list[np.ndarray]] = [[] for _ in asked]
     for x, y in sample_chunks(task, n, rng):
-        counts = predictor.counts(x, votes, vote_rng)
-        lower, upper = binomial_lower(counts, votes, level), binomial_upper(counts, votes, level)
-        drawn = _Votes(task, predictor, budget, vote_rng, x, y, counts, lower, upper)
-        for part, measure, (points, _) in zip(parts, asked, ways, strict=True):
-            part.append(np.stack(points(drawn, measure.at)))
-    answers = []
-    for part, (_, interval) in zip(parts, ways, strict=True):
-        points_of = np.concatenate(part, axis=1)
-        value = float(points_of[0].mean())
-        low, high = interval(points_of[1], points_of[2], 0.5 * failure_prob)
-        answers.append(Estimate(value, min(low, value), max(high, value), "sampled", n, failure_prob, seed))
-    return answers
+        counts, sure, possible = _ranges(*predictor.tally(x, votes, vote_rng))
+        lower, upper = binomial_lower(sure, votes, level), binomial_upper(possible, votes, level)
+        yield _Votes(task, predictor, budget, vote_rng, x, y, counts, lower, upper)
+
+
+def _ranges(counts: np.ndarray, unsure: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The votes of each class as counted, at least and at most: an open vote may be one for any class."""
+    return counts, counts - unsure, counts - unsure + unsure.sum(axis=1, keepdims=True)
+
+
+def _of_class(points: np.ndarray, y: np.ndarray, label: int | None) -> np.ndarray:
+    return points if label is None else points[:, y == label]
+
+
+def _estimate(points: np.ndarray, interval: _Interval, label: int | None, failure_prob: float, seed: int) -> Estimate:
+    """The average of what the points contribute, shape (3, n)."""
+    n = points.shape[1]  # given their number, the points of a class are independent draws of its law
+    if n < 2:
+        raise InvalidInputError(f"{n} of the draws are of class {label}; expected at least 2, take a larger n")
+    value = float(points[0].mean())
+    low, high = interval(points[1], points[2], 0.5 * failure_prob)
+    return Estimate(value, min(low, value), max(high, value), "sampled", n, failure_prob, seed)
 
 
 _Points = tuple[np.ndarray, np.ndarray, np.ndarray]  # what each point contributes: by its votes, at least, at most
@@ -198,9 +259,10 @@ def _radii(drawn: _Votes) -> _Points:
 
 
 def _passes(drawn: _Votes, radius: float) -> _Points:
-    counts = drawn.predictor.counts(drawn.x, drawn.budget.votes, drawn.rng)
-    hit = drawn.of(counts, drawn.y) >= drawn.budget.needed(radius, drawn.predictor.smooth_sigma)
-    return hit, hit, hit
+    needed = drawn.budget.needed(radius, drawn.predictor.smooth_sigma)
+    ranges = _ranges(*drawn.predictor.tally(drawn.x, drawn.budget.votes, drawn.rng))
+    hit, surely, possibly = (drawn.of(counts, drawn.y) >= needed for counts in ranges)
+    return hit, surely, possibly
 
 
 def _shares(least: np.ndarray, most: np.ndarray, failure_prob: float) -> tuple[float, float]:

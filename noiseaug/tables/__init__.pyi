@@ -1,4 +1,5 @@
 from .columns import (
+    CLASS_COLUMN,
     COLUMNS,
     VOTE_COLUMNS,
     distinct,
@@ -14,6 +15,7 @@ from .levels import LEVELS, shard, steps
 from .quantities import QUANTITIES, Measure, Quantity, evaluator, measures
 
 __all__ = [
+    "CLASS_COLUMN",
     "COLUMNS",
     "LEVELS",
     "QUANTITIES",

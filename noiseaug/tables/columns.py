@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CLASS_COLUMN",
     "COLUMNS",
     "DTYPES",
     "VOTE_COLUMNS",
@@ -49,10 +50,13 @@ COLUMNS = (
 
 _MAKERS = ("rule", "predictor", "model")  # what made the base classifier: theory, training inputs, training
 
+CLASS_COLUMN = "class"
+"""Further column of a table with values of single classes: the class, empty for all classes together."""
+
 VOTE_COLUMNS = ("votes", "vote_failure_prob")
 """Further columns of a table with ``finite_sample_certified_accuracy``: the run that is predicted."""
 
-DTYPES: dict[str, Any] = {"seed": "Int64", "votes": "Int64", "vote_failure_prob": float}
+DTYPES: dict[str, Any] = {CLASS_COLUMN: "Int64", "seed": "Int64", "votes": "Int64", "vote_failure_prob": float}
 
 
 def distinct(name: str, values: Sequence[Any]) -> Sequence[Any]:
@@ -73,11 +77,14 @@ def row(measure: Measure, estimate: Estimate, **facts: Any) -> dict[str, Any]:
         estimate: its value.
         **facts: task, what made the classifier, train_sigma, smooth_sigma and further columns.
     """
-    return {**facts, "quantity": measure.quantity, "radius": measure.at, **vars(estimate)}
+    asked = {"quantity": measure.quantity, "radius": measure.at}
+    if measure.label is not None:
+        asked[CLASS_COLUMN] = measure.label
+    return {**facts, **asked, **vars(estimate)}
 
 
 def to_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a tidy frame; ``seed`` and ``votes`` are nullable integers, further columns come last."""
+    """Rows as a tidy frame; classes, ``seed`` and ``votes`` are nullable integers, further columns come last."""
     import pandas as pd
 
     return _tidy(pd.DataFrame(list(rows)))
@@ -91,7 +98,8 @@ def frame_of(columns: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    first = [column for column in ("task", *_MAKERS, *COLUMNS[2:], *VOTE_COLUMNS) if column in frame]
+    order = ("task", *_MAKERS, *COLUMNS[2:6], CLASS_COLUMN, *COLUMNS[6:], *VOTE_COLUMNS)
+    first = [column for column in order if column in frame]
     frame = frame[[*first, *(column for column in frame if column not in first)]]
     return frame.astype({column: kind for column, kind in DTYPES.items() if column in frame})
 

@@ -25,6 +25,7 @@ class Quantity:
         takes_radius: whether it is asked at an ℓ₂ radius.
         less_is_better: whether small values are the good ones.
         is_length: whether it is in input units; a probability otherwise.
+        by_class: whether it can be asked of the points of one class.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Quantity:
     takes_radius: bool = False
     less_is_better: bool = False
     is_length: bool = False
+    by_class: bool = True
 
     @property
     def sign(self) -> int:
@@ -43,8 +45,8 @@ QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
         Quantity("risk", "risk of the smoothed classifier", less_is_better=True),
-        Quantity("excess_risk", "excess risk", less_is_better=True),
-        Quantity("disagreement", "disagreement Δ", less_is_better=True),
+        Quantity("excess_risk", "excess risk", less_is_better=True, by_class=False),
+        Quantity("disagreement", "disagreement Δ", less_is_better=True, by_class=False),
         Quantity("certified_accuracy", "certified accuracy", takes_radius=True),
         Quantity("adversarial_accuracy", "adversarial accuracy", takes_radius=True),
         Quantity("acr", "average certified radius", is_length=True),
@@ -56,18 +58,21 @@ QUANTITIES: dict[str, Quantity] = {
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity, at a radius where it takes one.
+    """A quantity, at a radius where it takes one, of all points or of those of one class.
 
     Attributes:
         quantity: a name from :data:`QUANTITIES`.
         radius: ℓ₂ radius ≥ 0 in input units; None for quantities without one.
+        label: the class that X is drawn from, as in "the risk given Y = 2"; None for all classes together.
 
     Raises:
-        InvalidInputError: for an unknown quantity, a missing radius, or one too many.
+        InvalidInputError: for an unknown quantity, a missing radius, or one too many; for a label where the quantity
+            has no value by class.
     """
 
     quantity: str
     radius: float | None = None
+    label: int | None = None
 
     def __post_init__(self) -> None:
         validation.choice("quantity", self.quantity, tuple(QUANTITIES))
@@ -76,6 +81,10 @@ class Measure:
             raise InvalidInputError(f"{self.quantity} {needed}; radius is {self.radius}")
         if self.radius is not None:
             object.__setattr__(self, "radius", validation.nonnegative("radius", self.radius))
+        if self.label is not None:
+            object.__setattr__(self, "label", validation.integer("label", self.label, at_least=0))
+            if not self.kind.by_class:
+                raise InvalidInputError(f"{self.quantity} is of all classes together; label is {self.label}")
 
     @property
     def kind(self) -> Quantity:
@@ -88,13 +97,21 @@ class Measure:
         return math.nan if self.radius is None else self.radius
 
 
-def measures(quantities: Iterable[str], radii: Iterable[float]) -> list[Measure]:
-    """Every quantity; those that take a radius at each of the radii."""
+def measures(quantities: Iterable[str], radii: Iterable[float], num_classes: int = 0) -> list[Measure]:
+    """Every quantity; those that take a radius at each of the radii.
+
+    Args:
+        quantities: names.
+        radii: ℓ₂ radii.
+        num_classes: ask those that have a value by class of each of so many classes too.
+    """
     radii = list(radii)
     found: list[Measure] = []
     for name in quantities:
-        takes = name in QUANTITIES and QUANTITIES[name].takes_radius
-        found += [Measure(name, radius) for radius in radii] if takes else [Measure(name)]
+        kind = QUANTITIES.get(name)
+        labels = [None, *range(num_classes)] if kind is not None and kind.by_class else [None]
+        at = radii if kind is not None and kind.takes_radius else [None]
+        found += [Measure(name, radius, label) for label in labels for radius in at]
     return found
 
 

@@ -1,11 +1,15 @@
 """Tasks: laws of a labelled point (X, Y), each a frozen description with a sampler and, where known, exact risks."""
 
 from noiseaug.tasks.base import BinaryTask, CoordinateTask, ProfileTask, Task
+from noiseaug.tasks.covariances import LowRank
+from noiseaug.tasks.densities import DensityRule, DensityTask
 from noiseaug.tasks.discs import DiscLattice, PublishedDiscs
 from noiseaug.tasks.gaussian import GaussianPair
+from noiseaug.tasks.given_densities import FromDensities
 from noiseaug.tasks.lattice import Lattice, LatticeTask, disagreement_curves
 from noiseaug.tasks.line import Intervals
 from noiseaug.tasks.mixture import MixtureOnLine
+from noiseaug.tasks.mixtures import GaussianMixtures, Mixture
 from noiseaug.tasks.points import KernelRule, PointMasses
 from noiseaug.tasks.radial import ConcentricGaussians, ConcentricSpheres, IsolatedBall, RadialTask
 
@@ -14,13 +18,19 @@ __all__ = [
     "ConcentricGaussians",
     "ConcentricSpheres",
     "CoordinateTask",
+    "DensityRule",
+    "DensityTask",
     "DiscLattice",
+    "FromDensities",
+    "GaussianMixtures",
     "GaussianPair",
     "Intervals",
     "IsolatedBall",
     "KernelRule",
     "Lattice",
     "LatticeTask",
+    "LowRank",
+    "Mixture",
     "MixtureOnLine",
     "PointMasses",
     "ProfileTask",

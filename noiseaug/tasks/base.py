@@ -54,6 +54,10 @@ class Task(ABC):
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
         """n independent draws: points of shape (n, dim) and integer labels of shape (n,)."""
 
+    def closed_form(self) -> BinaryTask | None:
+        """The same law as a task with closed forms, where another task describes it so; None otherwise."""
+        return None
+
     def __str__(self) -> str:
         shown = [f for f in fields(self) if f.init]  # type: ignore[arg-type]
         return f"{type(self).__name__}({', '.join(f'{f.name}={describe_value(getattr(self, f.name))}' for f in shown)})"

@@ -91,7 +91,7 @@ class PointMasses(Task):
         points = validation.array("points", self.points, 2)
         if points.size == 0:
             raise InvalidInputError("points are empty; expected at least one point in each of two classes")
-        labels = _labels("labels", self.labels, len(points))
+        labels = labels_of("labels", self.labels, len(points))
         classes = np.unique(labels)
         if classes.size < 2 or not np.array_equal(classes, np.arange(classes.size)):
             raise InvalidInputError(
@@ -106,7 +106,7 @@ class PointMasses(Task):
             raise InvalidInputError("test_points and test_labels go together; give both or neither")
         if self.test_points is not None:
             test_points = validation.points(validation.array("test_points", self.test_points, 2), self.dim)
-            test_labels = _labels("test_labels", self.test_labels, len(test_points))
+            test_labels = labels_of("test_labels", self.test_labels, len(test_points))
             if test_labels.max() >= classes.size:
                 raise InvalidInputError(f"test_labels hold {test_labels.max()}, a class without training points")
             object.__setattr__(self, "test_points", test_points)
@@ -166,7 +166,7 @@ class PointMasses(Task):
         return f"PointMasses({self.name})" if self.name else super().__str__()
 
 
-def _labels(name: str, value: Any, count: int) -> np.ndarray:
+def labels_of(name: str, value: Any, count: int) -> np.ndarray:
     labels = np.asarray(value)
     if labels.shape != (count,):
         raise InvalidInputError(f"{name} have shape {labels.shape}; expected ({count},)")

@@ -11,10 +11,15 @@ from noiseaug.tasks import (
     BinaryTask,
     ConcentricGaussians,
     ConcentricSpheres,
+    DensityTask,
+    FromDensities,
+    GaussianMixtures,
     GaussianPair,
     Intervals,
     IsolatedBall,
     Lattice,
+    LowRank,
+    Mixture,
     MixtureOnLine,
 )
 
@@ -67,6 +72,80 @@ CASES = [
     ),
 ]
 
+
+@dataclass(frozen=True)
+class DensityCase:
+    """A task with class densities, with noise levels and a radius that make it interesting."""
+
+    name: str
+    task: DensityTask
+    train_sigma: float
+    smooth_sigma: float
+    radius: float
+
+
+_SPHERICAL = Mixture([0.5, 0.5], [[0, 0], [2, 2]], [0.3, 0.2])
+_DIAGONAL = Mixture([0.3, 0.7], [[0, 2], [2, 0]], [[0.3, 0.1], [0.2, 0.2]])
+_FACTORS = np.random.default_rng(3).normal(scale=0.5, size=(2, 5, 2))
+DENSITY_CASES = [
+    DensityCase(
+        "mixtures-plane",
+        GaussianMixtures([_SPHERICAL, _DIAGONAL, Mixture.normal([3, 3], [[1, 0.3], [0.3, 0.5]])], [0.4, 0.4, 0.2]),
+        0.3,
+        0.4,
+        0.2,
+    ),
+    DensityCase(
+        "mixtures-line",
+        GaussianMixtures([Mixture([0.5, 0.5], [[-2], [2]], 0.2), Mixture.normal([0], 0.5), Mixture.normal([4], 1.0)]),
+        0.4,
+        0.5,
+        0.3,
+    ),
+    DensityCase("two-in-the-plane", GaussianMixtures([_DIAGONAL, _SPHERICAL], tolerance=3e-3), 0.2, 0.3, 0.1),
+    DensityCase(
+        "low-rank",
+        GaussianMixtures(
+            [
+                Mixture([0.5, 0.5], np.eye(2, 5), LowRank(_FACTORS, np.full((2, 1), 0.1))),
+                Mixture([0.2, 0.8], -np.eye(2, 5), LowRank(_FACTORS[::-1], np.linspace(0.1, 0.3, 10).reshape(2, 5))),
+            ]
+        ),
+        0.3,
+        0.4,
+        0.2,
+    ),
+]
+
+
+def _log_disc(x: np.ndarray) -> np.ndarray:
+    """A soft disc: density in proportion to exp(−|x|⁴)."""
+    return -(np.sum(x**2, axis=1) ** 2) - np.log(0.5 * np.pi**1.5)
+
+
+def _log_far(x: np.ndarray) -> np.ndarray:
+    return -0.5 * np.sum((x - [1.5, 0.0]) ** 2, axis=1) - np.log(2 * np.pi)
+
+
+def _draw_soft_discs(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    y = (rng.random(n) < 0.6).astype(int)
+    # |x|⁴ has the law of half a chi-square with one degree of freedom
+    directions = rng.standard_normal((n, 2))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    disc = directions * ((0.5 * rng.chisquare(1, n)) ** 0.25)[:, None]
+    return np.where(y[:, None] == 1, rng.normal([1.5, 0.0], 1.0, (n, 2)), disc), y
+
+
+DENSITY_CASES.append(
+    DensityCase(
+        "densities",
+        FromDensities([_log_disc, _log_far], _draw_soft_discs, 2, priors=[0.4, 0.6], draws=300),
+        0.3,
+        0.4,
+        0.2,
+    )
+)
+
 REGIONS: dict[str, Region] = {
     "half-space": HalfSpace(np.array([1.0, -2.0, 0.5]), 0.3),
     "ball-1": Ball(1, 1.5),
@@ -78,5 +157,5 @@ REGIONS: dict[str, Region] = {
 }
 
 
-def ids(cases: list[Case]) -> list[str]:
+def ids(cases: list[Case] | list[DensityCase]) -> list[str]:
     return [case.name for case in cases]

@@ -351,6 +351,7 @@ def test_every_field_of_a_grid_is_in_the_description():
         "vote_failure_prob": 0.02,
         "votes_per_point": 77,
         "tolerance": 0.02,
+        "by_class": True,
     }
     assert set(changed) == {field.name for field in fields(Grid)}
     base = tiny().describe()
@@ -385,4 +386,5 @@ def test_every_public_task_can_be_named_in_a_file():
     public = [getattr(tasks, name) for name in tasks.__all__ if isinstance(getattr(tasks, name), type)]
     leaves = [one for one in public if issubclass(one, tasks.Task) and not one.__subclasses__()]
     assert len(leaves) >= 8
-    assert {one.__name__ for one in leaves} - named == set()
+    # functions have no names in a file
+    assert {one.__name__ for one in leaves} - named == {"FromDensities"}
