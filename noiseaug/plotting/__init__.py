@@ -6,6 +6,7 @@ Imports only ``tables`` and ``errors``, and matplotlib and seaborn when somethin
 from noiseaug.plotting.drawing import (
     LABELS,
     benefit_map,
+    class_map,
     colours,
     curves,
     diagonal,
@@ -26,6 +27,7 @@ __all__ = [
     "LABELS",
     "METHODS",
     "benefit_map",
+    "class_map",
     "colours",
     "curves",
     "diagonal",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LABELS",
     "benefit_map",
+    "class_map",
     "colours",
     "curves",
     "diagonal",
@@ -263,6 +264,32 @@ def interval_map(axes: Axes, pieces: Mapping[float, ArrayLike], level: str, *, d
     axes.set_ylim(ends[0], ends[-1])
     axes.set_xlabel("x")
     axes.set_ylabel(LABELS.get(level, level))
+
+
+@style()
+def class_map(axes: Axes, places: Sequence[ArrayLike], labels: ArrayLike, outline: ArrayLike | None = None) -> None:
+    """A map of the plane with a colour for each class.
+
+    Args:
+        axes: where to draw.
+        places: the coordinates of the cells along both axes, shapes (m,) and (n,).
+        labels: the class of each cell, shape (m, n).
+        outline: further labels, whose borders are drawn as lines; shape (m, n).
+    """
+    import seaborn as sns
+    from matplotlib.colors import ListedColormap
+
+    across, up = (np.asarray(each, dtype=float) for each in places)
+    shown, lines = np.asarray(labels).T, None if outline is None else np.asarray(outline).T
+    count = 1 + int(max(shown.max(), 0 if lines is None else lines.max()))
+    palette = ListedColormap(sns.color_palette("crest", count))
+    axes.pcolormesh(across, up, shown, cmap=palette, vmin=-0.5, vmax=count - 0.5, shading="nearest", alpha=0.55)
+    if lines is not None:
+        for label in range(count):
+            if 0 < np.count_nonzero(lines == label) < lines.size:
+                axes.contour(across, up, lines == label, levels=[0.5], colors="0.1", linewidths=0.9)
+    axes.set_aspect("equal")
+    axes.grid(False)
 
 
 @style()

@@ -9,6 +9,7 @@ from noiseaug.synthetic.presets import (
     discs,
     isolated,
     minority,
+    mixtures,
     moons,
     optimal,
     phase,
@@ -34,6 +35,7 @@ PRESETS: dict[str, Preset] = {
         rules.PRESET,
         moons.MOONS,
         moons.DIGITS,
+        mixtures.PRESET,
     )
 }
 """Every preset by name; a new one is one module and one line here."""

@@ -34,6 +34,8 @@ def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
 
     Sampled values are drawn where there are no others. A sweep with one α is drawn over β.
     """
+    import pandas as pd
+
     one_level = table["train_sigma"].nunique() == 1 < table["smooth_sigma"].nunique()
     x, hue, symbol = ("smooth_sigma", "train_sigma", "α") if one_level else ("train_sigma", "smooth_sigma", "β")
     names = _names(table)
@@ -41,16 +43,21 @@ def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     for quantity, rows in table.groupby("quantity", sort=False):
         exact = rows[rows["method"] != "sampled"]
         shown = exact if len(exact) else rows
-        groups = list(shown.groupby(["task", "rule", "radius"], sort=False, dropna=False))
+        # single classes are drawn where the table has them, each in a panel of its own
+        known_class = shown["class"] if "class" in shown else pd.Series(pd.NA, shown.index, dtype="Int64")
+        keys = [shown["task"], shown["rule"], shown["radius"], known_class]
+        groups = list(shown.groupby(keys, sort=False, dropna=False))
         notes = [f"{_MOST_PANELS} of {len(groups)} panels; table.csv holds all"] if len(groups) > _MOST_PANELS else []
         groups = groups[:_MOST_PANELS]
         columns = min(len(groups), 4)
         figure, axes = plotting.new_figure(-(-len(groups) // columns), columns, width=2.8, height=2.5)
         known: set[float] = set()
-        for panel, ((task, rule, radius), part) in zip(axes.ravel(), groups, strict=False):
+        for panel, ((task, rule, radius, label), part) in zip(axes.ravel(), groups, strict=False):
             plotting.curves(panel, part, x, hue, symbol=symbol)
             title = "\n".join(textwrap.wrap(for_picture(names[str(task)]), _TITLE_WIDTH))
-            panel.set_title(f"{title}\n{rule}{'' if radius != radius else f', r = {radius:g}'}", fontsize=7)
+            at = "" if radius != radius else f", r = {radius:g}"
+            of = "" if label is pd.NA or label != label else f", class {label:g}"
+            panel.set_title(f"{title}\n{rule}{at}{of}", fontsize=7)
             if known != set(part[hue]):
                 known = set(part[hue])
                 panel.legend(fontsize=6)
