@@ -225,7 +225,7 @@ class GaussianMixtures(DensityTask):
         prior, far = validation.probability("prior", prior), validation.positive("distance", distance)
         variance = validation.positive("std", std) ** 2
         laws = [Mixture.equal(far * np.array([[1, side], [-1, -side]]), variance) for side in (-1, 1)]
-        return cls(laws, np.array([1 - prior, prior]), f"xor(distance={far:g},std={std:g},prior={prior:g})")
+        return cls(laws, np.array([1 - prior, prior]), f"xor(distance={far:g}, std={std:g}, prior={prior:g})")
 
     @classmethod
     def rings(
@@ -244,7 +244,7 @@ class GaussianMixtures(DensityTask):
             angles = 2 * np.pi * np.arange(count if radius > 0 else 1) / count
             laws.append(Mixture.equal(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), variance))
         described = describe_value(tuple(map(float, radii)))
-        return cls(laws, name=f"rings(radii={described},std={std:g},components={count})")
+        return cls(laws, name=f"rings(radii={described}, std={std:g}, components={count})")
 
     @classmethod
     def moons(cls, std: float = 0.15, components: int = 12) -> GaussianMixtures:
@@ -258,7 +258,7 @@ class GaussianMixtures(DensityTask):
         angles = np.pi * (np.arange(count) + 0.5) / count
         upper = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         laws = [Mixture.equal(upper, variance), Mixture.equal([1.0, 0.5] - upper, variance)]
-        return cls(laws, name=f"moons(std={std:g},components={count})")
+        return cls(laws, name=f"moons(std={std:g}, components={count})")
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
         y = pick(self.priors, n, rng)

@@ -67,6 +67,7 @@ def _regions() -> Figure:
         for panel, alpha in zip(row, _SHOWN_ALPHAS, strict=True):
             places, base, smoothed = decisions_on_lattice(task, task.augmented_rule(alpha), _SHOWN_BETA)
             plotting.class_map(panel, places, base, smoothed)
+            panel.set(xlabel="$x_1$", ylabel="$x_2$")
             panel.set_title(f"{name}, α = {alpha:g}", fontsize=8)
             panel.label_outer()
     notes = [f"colour: classes of the base classifier; line: borders after smoothing with β = {_SHOWN_BETA:g}"]
