@@ -82,10 +82,12 @@ class Mixture:
 
     def at_noise(self, sigma: float) -> Covariances:
         """The covariances of X + σZ; their factors are kept until another level is asked for."""
-        if sigma not in self._noised:
+        found = self._noised.get(sigma)
+        if found is None:
+            found = self.form.widened(sigma**2)
             self._noised.clear()
-            self._noised[sigma] = self.form.widened(sigma**2)
-        return self._noised[sigma]
+            self._noised[sigma] = found
+        return found
 
     def log_density(self, x: ArrayLike, noise_sigma: float = 0.0) -> FloatArray:
         """ln of the density of X + σZ at each point, shape (n,).
