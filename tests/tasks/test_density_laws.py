@@ -18,7 +18,7 @@ from tests.helpers.statistics import FALSE_ALARM, assert_frequency, assert_mean
 EVERY = pytest.mark.parametrize("case", DENSITY_CASES, ids=ids(DENSITY_CASES))
 ON_LATTICE = [case for case in DENSITY_CASES if case.task.dim <= 3]
 EVERY_LATTICE = pytest.mark.parametrize("case", ON_LATTICE, ids=ids(ON_LATTICE))
-BUDGET = VoteBudget(200, 0.01)
+BUDGET = VoteBudget(100, 0.01)
 NAMES = ("risk", "excess_risk", "disagreement", "certified_accuracy", "acr", "finite_sample_certified_accuracy")
 
 
@@ -82,10 +82,10 @@ def test_lattice_equals_votes(case):
         asked(case),
         method="sampled",
         budget=BUDGET,
-        n=400,
+        n=200,
         seed=3,
         failure_prob=FALSE_ALARM,
-        votes_per_point=400,
+        votes_per_point=200,
     )
     for (measure, one), other in zip(on_lattice(case).items(), voted, strict=True):
         assert one.agrees_with(other), f"{measure}: {one} against {other}"
@@ -109,16 +109,15 @@ def test_bayes_is_optimal_and_noise_does_not_help_without_smoothing(case):
     least, excess, apart = (e.value for e in evaluate(case.task, base, measures(NAMES[:3], [])))
     assert excess == 0
     assert apart < 1e-15
-    for train_sigma in (0.5 * case.train_sigma, 2 * case.train_sigma):
-        other = VotedPredictor(augmented(case.task, train_sigma), 0.0)
-        risk_of, more = (e.value for e in evaluate(case.task, other, measures(NAMES[:2], [])))
-        assert risk_of >= least - 1e-6
-        assert more == pytest.approx(risk_of - least, abs=1e-9)
+    other = VotedPredictor(augmented(case.task, 2 * case.train_sigma), 0.0)
+    wrong, more = (e.value for e in evaluate(case.task, other, measures(NAMES[:2], [])))
+    assert wrong >= least - 1e-6
+    assert more == pytest.approx(wrong - least, abs=1e-9)
 
 
 @EVERY_LATTICE
 def test_certified_accuracy_falls_and_acr_is_its_area(case):
-    radii = np.linspace(0, 5 * case.smooth_sigma, 41)
+    radii = np.linspace(0, 5 * case.smooth_sigma, 16)
     table = evaluate(case.task, predictor(case), [Measure("certified_accuracy", float(r)) for r in radii])
     values = np.array([e.value for e in table])
     assert (np.diff(values) <= 1e-9).all()
@@ -135,7 +134,7 @@ def test_confusion_agrees_with_the_risks(case):
     for label, row in enumerate(exact):
         assert sum(e.value for e in row) == pytest.approx(1, abs=1e-6)
         assert 1 - row[label].value == pytest.approx(on_lattice(case)[Measure("risk", label=label)].value, abs=1e-4)
-    options = {"n": 200, "votes_per_point": 200, "failure_prob": FALSE_ALARM, "seed": 1}
+    options = {"n": 100, "votes_per_point": 100, "failure_prob": FALSE_ALARM, "seed": 1}
     voted = risk.confusion(case.task, predictor(case), method="sampled", **options)
     assert all(
         a.agrees_with(b) for one, other in zip(exact, voted, strict=True) for a, b in zip(one, other, strict=True)

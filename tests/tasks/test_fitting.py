@@ -11,7 +11,7 @@ from noiseaug import InvalidInputError, risk
 from noiseaug.predictors import augmented
 from noiseaug.risk import VotedPredictor
 from noiseaug.synthetic.study import TASKS
-from noiseaug.tasks import FromDensities, GaussianMixtures, Mixture
+from noiseaug.tasks import DensityRule, FromDensities, GaussianMixtures, Mixture
 from tests.helpers.statistics import FALSE_ALARM
 
 TRUTH = GaussianMixtures(
@@ -138,6 +138,17 @@ def test_open_votes_widen_the_interval():
         assert unsure.sum() > 0
         found = risk.risk(task, predictor, method="sampled", n=150, votes_per_point=80, failure_prob=FALSE_ALARM)
         assert found.lower <= truth <= found.upper
+        # the same votes, if none were open
+        settled = risk.risk(
+            task,
+            VotedPredictor(DensityRule(task, 1.5), 0.3),
+            method="sampled",
+            n=150,
+            votes_per_point=80,
+            failure_prob=FALSE_ALARM,
+        )
+        assert settled.value == found.value
+        assert settled.upper - settled.lower < found.upper - found.lower
         widths.append(found.upper - found.lower)
     assert widths[1] < widths[0]
 
