@@ -124,7 +124,10 @@ def _refined(task: DensityTask, rule: object, smooth_sigma: float, asked: Sequen
         if len(found) >= _LEAST:
             last, before = np.abs(found[-1] - found[-2]), np.abs(found[-2] - found[-3])
             # of second order: each difference is three times the error that is left, and a quarter of the one before it
-            errors = np.maximum(last, 0.25 * before) + np.array([cells.lost(one.measure) for one in asked])
+            errors = np.maximum(last, 0.25 * before)
+            # where the differences fall more slowly, as at jumps, all that are still to come
+            rate = np.minimum(last / np.maximum(before, np.maximum(last, 1e-300)), 0.9)
+            errors = np.maximum(errors, last * rate / (1 - rate)) + np.array([cells.lost(one.measure) for one in asked])
             scales = np.where(lengths, smooth_sigma + np.abs(found[-1]), 1.0)
             errors += scales * np.abs(masses[-1] - 1).max()
             if (errors <= task.tolerance * scales).all():
