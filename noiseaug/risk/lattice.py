@@ -1,4 +1,4 @@
-"""Quantities of K classes in one to three dimensions on a lattice, refined until their error is small (math.md 2.10).
+"""Quantities of K classes in one to three dimensions on a lattice, refined until their error is small (math.md 2.14).
 
 The base classifier's classes become shares of cells, their blur the vote shares, and every quantity a sum over cells.
 A boundary that cuts a cell is taken to be straight there, so the error falls with the square of the spacing. It is

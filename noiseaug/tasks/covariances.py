@@ -1,4 +1,4 @@
-"""Covariances of a Gaussian mixture's components, in four forms that noise keeps (docs/math.md 2.10)."""
+"""Covariances of a Gaussian mixture's components, in four forms that noise keeps (docs/math.md 2.14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gaussian mixtures in any dimension with any number of classes (docs/math.md 2.10)."""
+"""Gaussian mixtures in any dimension with any number of classes (docs/math.md 2.14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XOR, rings and moons as Gaussian mixtures: what noise does to regions of several classes (docs/math.md 2.10)."""
+"""XOR, rings and moons as Gaussian mixtures: what noise does to regions of several classes (docs/math.md 2.14)."""
 
 from __future__ import annotations
 
