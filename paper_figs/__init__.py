@@ -31,6 +31,7 @@ __all__ = ["FIGURES", "MISSING", "PaperFigure", "find"]
 FIGURES = (
     # ours
     "phase",
+    "boundary",
     "optimal_alpha",
     "bridge",
     "looseness",

@@ -7,6 +7,7 @@ from noiseaug.tasks.discs import DiscLattice, PublishedDiscs
 from noiseaug.tasks.gaussian import GaussianPair
 from noiseaug.tasks.given_densities import FromDensities
 from noiseaug.tasks.lattice import Lattice, LatticeTask, disagreement_curves
+from noiseaug.tasks.limits import ConcentricLimit
 from noiseaug.tasks.line import Intervals
 from noiseaug.tasks.mixture import MixtureOnLine
 from noiseaug.tasks.mixtures import GaussianMixtures, Mixture
@@ -16,6 +17,7 @@ from noiseaug.tasks.radial import ConcentricGaussians, ConcentricSpheres, Isolat
 __all__ = [
     "BinaryTask",
     "ConcentricGaussians",
+    "ConcentricLimit",
     "ConcentricSpheres",
     "CoordinateTask",
     "DensityRule",

@@ -75,6 +75,23 @@ def test_phase(table):
         )
 
 
+def test_boundary(table):
+    rows = table("boundary")
+    assert cell(rows, quantity="risk", task_dim=100, smooth_sigma=0.25, train_sigma=0.25) == pytest.approx(
+        1 - 0.9772, abs=5e-5
+    )
+    # class 1 at α = .5 in d = 10 by another chi-square code: half the distance between Φ(1) and Φ(−1)
+    rho = ball(10, 0.5)
+    at = [
+        optimize.brentq(
+            lambda b, q=q: stats.chi2.cdf((level_radius(10, rho, b, 0.5) / 0.3) ** 2, 10) - stats.norm.cdf(q), 0.4, 0.63
+        )
+        for q in (1, -1)
+    ]
+    measured = cell(rows, quantity="edge_width", task_dim=10, edge="upper")
+    assert measured == pytest.approx(0.5 * (at[1] - at[0]), rel=1e-6)
+
+
 def test_optimal_alpha(table):
     rows = table("optimal_alpha")
     pair = rows[rows["setting"].str.startswith("Gaussians")].set_index("radius")["train_sigma"]

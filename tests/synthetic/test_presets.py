@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from itertools import pairwise
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -257,6 +258,20 @@ def test_phase_dots_and_hatches_mean_what_the_note_says(tables):
         if row["value"] - curve[0.0]["value"] > 1e-3:
             wanted[row["smooth_sigma"]] = row["train_sigma"]
     assert shown == wanted
+
+
+def test_the_limit_is_drawn_where_both_radii_reach_it(tables):
+    limit = tasks.ConcentricLimit(0.3, 0.4)
+    for name, file, radius in (("phase", "phase_diagram", 0.2), ("boundary", "boundary", 0.0)):
+        panel = next(
+            axes
+            for axes in PRESETS[name].draw(tables(name))[file].axes
+            if axes.get_title() in {f"d = 100, r = {radius:g}", "d = 100"}
+        )
+        lines = [c for c in panel.collections if isinstance(c, mpl.contour.ContourSet) and not c.filled]
+        drawn = np.concatenate([path.vertices for path in lines[-1].get_paths()])
+        both = np.minimum(*limit.radii(drawn[:, 1], drawn[:, 0]))
+        np.testing.assert_allclose(both, radius / 10, atol=1e-3)
 
 
 def test_optimal_noise_is_the_closed_form(tables):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from noiseaug.errors import InvalidInputError
 from noiseaug.synthetic.presets import (
     agreement,
+    boundary,
     circle,
     discs,
     isolated,
@@ -24,6 +25,7 @@ PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         phase.PRESET,
+        boundary.PRESET,
         optimal.PRESET,
         minority.PRESET,
         spheres.PRESET,

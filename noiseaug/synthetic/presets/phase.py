@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from noiseaug import plotting
 from noiseaug.sweeps import Grid
 from noiseaug.synthetic.benefit import best_levels, summary, with_benefit
 from noiseaug.synthetic.presets.preset import Preset, levels
 from noiseaug.synthetic.study import Part, Study
+from noiseaug.tasks import ConcentricLimit
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PRESET", "diagram"]
+__all__ = ["PRESET", "STDS", "diagram", "limit_boundary"]
+
+STDS: dict[str, Any] = {"std_1": 0.3, "std_0": 0.4}
+"""Standard deviations of the two classes."""
 
 _NAME, _TITLE = "phase", "concentric Gaussians: benefit of training noise over (α, β) in d = 2, 10, 100, 784"
 
@@ -29,7 +36,7 @@ def build(fast: bool) -> Study:
         (
             Part(
                 "ConcentricGaussians",
-                {"std_1": 0.3, "std_0": 0.4},
+                STDS,
                 {"dim": (2, 10, 100, 784), "prior": (0.5,)},
                 Grid(grid, grid, radii=(0.0, 0.2, 0.4), quantities=("risk", "certified_accuracy")),
             ),
@@ -60,6 +67,7 @@ def diagram(table: pd.DataFrame) -> Figure:
             best = best_levels(accuracy[(accuracy["radius"] == radius) & (accuracy["task_dim"] == dim)])
             best = best[best["benefit"] > 1e-3].sort_values("smooth_sigma")
             panel.plot(best["smooth_sigma"], best["train_sigma"], ".", color="black", ms=3)
+            limit_boundary(panel, float(dim), float(radius), top, float(here["train_sigma"].max()))
             panel.set_title(f"d = {dim:g}, r = {radius:g}", fontsize=8)
             panel.label_outer()
     if mesh is not None:
@@ -70,9 +78,27 @@ def diagram(table: pd.DataFrame) -> Figure:
         "Concentric Gaussians (0.3 against 0.4): what training noise gains grows with the dimension",
         [
             "dots: best α for each β, where it gains more than 0.001; dashed: α = β",
-            "hatched: no better than a constant answer",
+            "hatched: no better than a constant answer; line: boundary in the limit of large d, where both classes are "
+            "certified at r/√d",
         ],
     )
+
+
+def limit_boundary(axes: Axes, dim: float, radius: float, most_smooth: float, most_train: float) -> None:
+    """The line within which both classes are certified in the limit of large d (docs/math.md 2.10); none where none is.
+
+    Args:
+        axes: a map with β across and α up.
+        dim: dimension d.
+        radius: r; in the limit r/√d counts.
+        most_smooth: largest β shown.
+        most_train: largest α shown.
+    """
+    beta, alpha = np.linspace(0, most_smooth, 301), np.linspace(0, most_train, 301)
+    both = np.minimum(*ConcentricLimit(**STDS).radii(alpha[:, None], beta))
+    level = radius / np.sqrt(dim)
+    if both.min() < level < both.max():
+        axes.contour(beta, alpha, both, levels=[level], colors="#D55E00", linewidths=1.1)
 
 
 @plotting.style()
