@@ -38,6 +38,7 @@ _NAMES = {
     "NoClosedFormError": "errors",
     "NoiseaugError": "errors",
     "SmoothedClassifier": "certification",
+    "best_levels": "optimum",
     "certify": "certification",
     "predict": "certification",
     "published": "literature",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from noiseaug.errors import InvalidInputError, NoClosedFormError, NoiseaugError
     from noiseaug.estimates import Estimate
     from noiseaug.literature import published
+    from noiseaug.optimum import best_levels
     from noiseaug.sweeps import sweep
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "NoiseaugError",
     "SmoothedClassifier",
     "__version__",
+    "best_levels",
     "certify",
     "predict",
     "published",
