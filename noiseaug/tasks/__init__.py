@@ -5,7 +5,9 @@ from noiseaug.tasks.covariances import LowRank
 from noiseaug.tasks.densities import DensityRule, DensityTask
 from noiseaug.tasks.discs import DiscLattice, PublishedDiscs
 from noiseaug.tasks.gaussian import GaussianPair
+from noiseaug.tasks.gaussian_limit import GaussianLimit
 from noiseaug.tasks.given_densities import FromDensities
+from noiseaug.tasks.isolation import isolation_bound, stray_mass
 from noiseaug.tasks.lattice import Lattice, LatticeTask, disagreement_curves
 from noiseaug.tasks.limits import ConcentricLimit
 from noiseaug.tasks.line import Intervals
@@ -24,6 +26,7 @@ __all__ = [
     "DensityTask",
     "DiscLattice",
     "FromDensities",
+    "GaussianLimit",
     "GaussianMixtures",
     "GaussianPair",
     "Intervals",
@@ -40,4 +43,6 @@ __all__ = [
     "RadialTask",
     "Task",
     "disagreement_curves",
+    "isolation_bound",
+    "stray_mass",
 ]
