@@ -13,6 +13,7 @@ from noiseaug.tasks.limits import ConcentricLimit
 from noiseaug.tasks.line import Intervals
 from noiseaug.tasks.mixture import MixtureOnLine
 from noiseaug.tasks.mixtures import GaussianMixtures, Mixture
+from noiseaug.tasks.plug_in import nearest_mean_accuracy, plug_in_accuracy
 from noiseaug.tasks.points import KernelRule, PointMasses
 from noiseaug.tasks.radial import ConcentricGaussians, ConcentricSpheres, IsolatedBall, RadialTask
 
@@ -44,5 +45,7 @@ __all__ = [
     "Task",
     "disagreement_curves",
     "isolation_bound",
+    "nearest_mean_accuracy",
+    "plug_in_accuracy",
     "stray_mass",
 ]

@@ -88,9 +88,17 @@ class GaussianPair(CoordinateTask):
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
         y = (rng.random(n) < self.prior).astype(int)
-        noise = self._apply(np.sqrt(self._spectrum[0]), rng.standard_normal((n, self.dim)))
+        noise = self.noise(n, rng)
         noise += np.stack([self.mean_0, self.mean_1])[y]
         return noise, y
+
+    def noise(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """n independent draws of X less the mean of its class, shape (n, dim)."""
+        return self._apply(np.sqrt(self._spectrum[0]), rng.standard_normal((n, self.dim)))
+
+    def covariance_times(self, v: FloatArray) -> FloatArray:
+        """Σv for vectors in the last axis of v."""
+        return self._apply(self._spectrum[0], v)
 
     def log_density(self, x: ArrayLike, label: int, noise_sigma: float = 0.0) -> FloatArray:
         values, vectors = self._spectrum
