@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ HALF_SPACE_RATIO = 1.575
 
 _RATIOS = (0.0, 0.25, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 2.0, 4.0)  # α/β of the first look
 _MARGINS = (0.2, 0.4, 0.7, 1.0, 1.4, 1.9, 2.5, 3.2, 4.5, 7.0, 12.0)  # r/β of the first look
-_REFINED = 3  # cells of the first look from which the search goes on
+_REFINED = 2  # cells of the first look from which the search goes on
 _LARGEST = 1e3  # in units of the level found: a range that reaches so far has no end
 
 
@@ -143,6 +143,7 @@ class _Search:
     rule: str
     budget: VoteBudget | None
     options: dict[str, Any]
+    known: dict[tuple[float, float], Estimate] = field(default_factory=dict)
 
     @property
     def exact(self) -> bool:
@@ -163,8 +164,10 @@ class _Search:
 
     def accuracy(self, alpha: float, beta: float) -> Estimate:
         """What is maximised."""
-        quantity = "certified_accuracy" if self.budget is None else "finite_sample_certified_accuracy"
-        return self._evaluate(alpha, beta, Measure(quantity, self.radius))
+        if (alpha, beta) not in self.known:
+            quantity = "certified_accuracy" if self.budget is None else "finite_sample_certified_accuracy"
+            self.known[alpha, beta] = self._evaluate(alpha, beta, Measure(quantity, self.radius))
+        return self.known[alpha, beta]
 
     def rough(self, alpha: float, beta: float) -> float:
         """Nearly the same, sooner: certified accuracy at the radius that points need for a certificate of r to be even.
@@ -200,10 +203,11 @@ class _Search:
         if not self.exact or (alphas is not None and betas is not None):
             return pairs[order[0]]
         starts = [pairs[i] for i in order[:_REFINED]]
-        found = [self._climb(self.rough, start, alphas, betas, 60) for start in starts]
+        free = (alphas is None) + (betas is None)
+        found = [self._climb(self.rough, start, alphas, betas, 25 * free) for start in starts]
         chosen = max(found, key=lambda pair: self.rough(*pair))
         if self.budget is not None:
-            chosen = self._climb(lambda a, b: self.accuracy(a, b).value, chosen, alphas, betas, 30)
+            chosen = self._climb(lambda a, b: self.accuracy(a, b).value, chosen, alphas, betas, 12 * free)
         return max([chosen, pairs[order[0]]], key=lambda pair: self.accuracy(*pair).value)
 
     def _climb(
@@ -237,7 +241,7 @@ class _Search:
             loss,
             first,
             method="Nelder-Mead",
-            options={"initial_simplex": simplex, "maxfev": calls, "xatol": 1e-5, "fatol": 1e-9},
+            options={"initial_simplex": simplex, "maxfev": calls, "xatol": 1e-4, "fatol": 1e-7},
         )
         return pair(found.x)
 
@@ -275,7 +279,7 @@ def _reach(task: Task) -> float:
 def _range(
     good: Callable[[float], bool], level: float, levels: tuple[float, ...] | None, step: float
 ) -> tuple[float, float]:
-    """The levels around one that are as good: of given ones, or to within a hundredth of the first step."""
+    """The levels around one that are as good: of given ones, or to within a tenth of the first step."""
     if levels is not None:
         # neighbours in the list, as far as they are good
         at = levels.index(level)
@@ -299,7 +303,7 @@ def _end(good: Callable[[float], bool], level: float, step: float) -> float:
         if outer == 0 or outer > _LARGEST * (level + first):
             return 0.0 if outer == 0 else np.inf
         step *= 2
-    while abs(outer - inner) > 0.01 * first:
+    while abs(outer - inner) > 0.1 * first:
         middle = 0.5 * (inner + outer)
         inner, outer = (middle, outer) if good(middle) else (inner, middle)
     return inner

@@ -25,10 +25,10 @@ PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         phase.PRESET,
-        boundary.PRESET,
         optimal.PRESET,
         minority.PRESET,
         spheres.PRESET,
+        boundary.PRESET,
         circle.PRESET,
         discs.PUBLISHED,
         discs.FAIR,
