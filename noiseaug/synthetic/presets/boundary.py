@@ -83,7 +83,9 @@ def _section(table: pd.DataFrame) -> Figure:
     for edge in limit.edges(alpha):
         panel.axvline(float(edge), color="#D55E00", lw=1.1)
     lower, upper = (float(edge) for edge in limit.edges(alpha))
-    panel.set(ylabel="risk", ylim=(-0.02, 0.55), xlim=(max(lower - 0.2, 0.0), min(upper + 0.1, beta[-1])))
+    panel.set(ylabel="risk", ylim=(-0.02, 0.55))
+    if lower < beta[-1]:
+        panel.set_xlim(max(lower - 0.2, 0.0), min(upper + 0.1, beta[-1]))
     panel.legend(fontsize=7)
     return plotting.finish(
         figure,
