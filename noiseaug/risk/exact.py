@@ -25,6 +25,7 @@ __all__ = ["evaluate_exact", "evaluate_many", "finite_sample_curve"]
 
 _BATCH_ROWS = 1 << 15  # values computed at a time: 256 KiB an array
 _SEARCHED = 1 << 10  # level sets searched together
+_TAILS = 64  # binomial tails averaged together
 
 # Levels of the binomial tail at which its average is split into panels.
 _TAIL_LEVELS = np.array([1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 0.1, 0.3])
@@ -177,9 +178,9 @@ def _adversarial_accuracy(
 
 def _average(
     task: BinaryTask, predictor: SmoothedRegion, function: Callable[[FloatArray], FloatArray], breakpoints: FloatArray
-) -> tuple[float, float]:
-    """E f(margin of the true class) and its error estimate."""
-    value = error = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """E f(margin of the true class) and its error estimate, of one function or of several at once."""
+    value = error = np.zeros(())
     for label, share, sign in ((1, task.prior, 1.0), (0, 1 - task.prior, -1.0)):
 
         def signed(margin: FloatArray, sign: float = sign) -> FloatArray:
@@ -195,34 +196,58 @@ def _acr(task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget:
     if closed is not None:
         return [Estimate.exact(closed)] * len(radii)
     value, error = _average(task, predictor, lambda margin: np.maximum(margin, 0.0), np.zeros(1))
-    acr = Estimate.numeric(predictor.smooth_sigma * value, predictor.smooth_sigma * error, floor=0.0)
+    acr = Estimate.numeric(predictor.smooth_sigma * float(value), predictor.smooth_sigma * float(error), floor=0.0)
     return [acr] * len(radii)
 
 
 def _finite_sample(
     task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget
 ) -> list[Estimate]:
-    """E P(Bin(n, s_Y) ≥ k_min): the binomial tail averaged over the law of the margin."""
-    return [_tail(task, predictor, budget.votes, budget.needed(float(r), predictor.smooth_sigma)) for r in radii]
+    """E P(Bin(n, s_Y) ≥ k_min): binomial tails averaged over the law of the margin."""
+    n = budget.votes
+    needed = np.array([budget.needed(float(radius), predictor.smooth_sigma) for radius in radii])
+    found = {k: Estimate.exact(0.0) for k in needed.tolist() if k > n}
+    within = np.unique(needed[needed <= n])
+    if within.size and predictor.smooth_sigma == 0:
+        right = Estimate.exact(_weighted(task, [predictor.base], [predictor.base.complement()])[0])
+        found |= dict.fromkeys(within.tolist(), right)
+    else:
+        for low in range(0, within.size, _TAILS):
+            part = within[low : low + _TAILS]
+            found |= zip(part.tolist(), _tails(task, predictor, n, part), strict=True)
+    return [found[k] for k in needed.tolist()]
 
 
-def _tail(task: BinaryTask, predictor: SmoothedRegion, n: int, k: int) -> Estimate:
-    """E P(Bin(n, s_Y) ≥ k)."""
-    if k > n:
-        return Estimate.exact(0.0)
-    if predictor.smooth_sigma == 0:
-        return Estimate.exact(_weighted(task, [predictor.base], [predictor.base.complement()])[0])
+def _tails(task: BinaryTask, predictor: SmoothedRegion, n: int, needed: np.ndarray) -> list[Estimate]:
+    """E P(Bin(n, s_Y) ≥ k) for each k in 0, …, n; the margins are evaluated once for all."""
+    k = needed[:, None]
 
     def passes(margin: FloatArray) -> FloatArray:
-        return special.betaincc(n - k + 1, k, special.ndtr(-margin))
+        return np.asarray(special.betaincc(n - k + 1, k, special.ndtr(-margin)), dtype=float)
 
-    # margins at which the tail takes a range of levels; through 1 − p, which may be tiny
+    value, error = _average(task, predictor, passes, _tail_breakpoints(n, k))
+    return [
+        Estimate.numeric(one, slack, floor=0.0, ceiling=1.0)
+        for one, slack in zip(value.tolist(), error.tolist(), strict=True)
+    ]
+
+
+def _tail_breakpoints(n: int, k: np.ndarray) -> FloatArray:
+    """Margins between which the tails P(Bin(n, Φ(margin)) ≥ k) are smooth; k of shape (tails, 1)."""
+    # where each takes a range of levels; through 1 − p, which may be tiny
     beyond = np.concatenate(
-        [special.betaincinv(n - k + 1, k, _TAIL_LEVELS), special.betainccinv(n - k + 1, k, _TAIL_LEVELS)]
+        [special.betaincinv(n - k + 1, k, _TAIL_LEVELS), special.betainccinv(n - k + 1, k, _TAIL_LEVELS)], axis=1
     )
-    breakpoints = -special.ndtri(np.clip(beyond, 1e-300, 1 - 1e-16))
-    value, error = _average(task, predictor, passes, np.unique(breakpoints))
-    return Estimate.numeric(value, error, floor=0.0, ceiling=1.0)
+    margins = -special.ndtri(np.clip(beyond, 1e-300, 1 - 1e-16))
+    # one standard deviation of a tail is enough room for a panel, so that those of overlapping tails thin out
+    count = len(_TAIL_LEVELS)
+    room = np.abs(margins[:, count - 1] - margins[:, -1])
+    order = np.argsort(margins, axis=None)
+    kept: list[float] = []
+    for margin, apart in zip(margins.ravel()[order], np.repeat(room, 2 * count)[order], strict=True):
+        if len(k) == 1 or not kept or margin - kept[-1] >= apart:
+            kept.append(margin)
+    return np.unique(kept)
 
 
 _EXACT: dict[str, Callable[[BinaryTask, SmoothedRegion, FloatArray, VoteBudget], list[Estimate]]] = {

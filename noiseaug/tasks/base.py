@@ -105,15 +105,18 @@ class BinaryTask(Task):
         sigma: float,
         function: Callable[[FloatArray], FloatArray],
         breakpoints: ArrayLike,
-    ) -> tuple[float, float]:
+    ) -> tuple[FloatArray, FloatArray]:
         """E[f(margin(X, σ)) given Y = label] and an estimate of its error.
 
         Args:
             label: class.
             region: the base classifier.
             sigma: smoothing level β > 0.
-            function: f, vectorised over margins.
+            function: f of margins of shape (n,); its values have shape (n,), or (k, n) for k functions at once.
             breakpoints: margins between which f is smooth.
+
+        Returns:
+            Two numbers, or two arrays of shape (k,).
         """
 
     @abstractmethod
@@ -196,27 +199,28 @@ class ProfileTask(BinaryTask):
         sigma: float,
         function: Callable[[FloatArray], FloatArray],
         breakpoints: ArrayLike,
-    ) -> tuple[float, float]:
+    ) -> tuple[FloatArray, FloatArray]:
         base = _profiled(region)
         law = self.law(label, base)
 
         def values(nodes: FloatArray) -> FloatArray:
             blocks = [nodes[start : start + _BLOCK] for start in range(0, nodes.size, _BLOCK)]
-            return np.concatenate([function(base.margin_at(block, sigma)) for block in blocks])
+            return np.concatenate([function(base.margin_at(block, sigma)) for block in blocks], axis=-1)
 
         ends = base.level_coordinates(sigma, breakpoints)
         for _ in range(_ROUNDS):
             (rough, _), (fine, nodes) = (_panel_sums(law, ends, order, values) for order in (16, 24))
-            total = float(fine.sum())
-            if np.isinf(total):
-                return total, 0.0
-            gaps = np.abs(fine - rough)
-            poor = gaps > max(1e-14 * abs(total), 1e-16)
-            if not poor.any() or gaps.sum() < 1e-12 * abs(total):
+            total = fine.sum(axis=-1)
+            with np.errstate(invalid="ignore"):  # infinite totals stay as they are
+                gaps = np.abs(fine - rough)
+                poor = gaps > np.maximum(1e-14 * np.abs(total), 1e-16)[..., None]
+                poor &= ~(gaps.sum(axis=-1) < 1e-12 * np.abs(total))[..., None]
+            poor = poor.reshape(-1, poor.shape[-1]).any(axis=0)
+            if not poor.any():
                 break
             ends = np.concatenate([ends, nodes[poor].mean(axis=1)])
-        error = 2 * float(gaps.sum()) + 1e-13 * float(np.abs(fine).sum())
-        return total, error + _left_out(law, nodes, values)
+        error = 2 * gaps.sum(axis=-1) + 1e-13 * np.abs(fine).sum(axis=-1)
+        return total, np.where(np.isinf(total), 0.0, error + _left_out(law, nodes, values))
 
     def disagreement_mass(self, first: Region, second: Region) -> float:
         return sum(
@@ -261,18 +265,19 @@ class CoordinateTask(ProfileTask):
 def _panel_sums(
     law: Law, ends: FloatArray, order: int, values: Callable[[FloatArray], FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
-    """The quadrature of a function of the coordinate panel by panel, and the nodes, a row for each panel."""
+    """The quadrature of functions of the coordinate panel by panel, and the nodes, a row for each panel."""
     nodes, weights = law.quadrature(ends, order)
     at = np.where(weights > 0, values(nodes), 0.0)  # a weight of 0 wins over an infinite value
     columns = order if nodes.size % order == 0 else nodes.size
-    return (np.maximum(weights, 0.0) * at).reshape(-1, columns).sum(axis=1), nodes.reshape(-1, columns)
+    terms = np.maximum(weights, 0.0) * at
+    return terms.reshape(*at.shape[:-1], -1, columns).sum(axis=-1), nodes.reshape(-1, columns)
 
 
-def _left_out(law: Law, nodes: FloatArray, values: Callable[[FloatArray], FloatArray]) -> float:
+def _left_out(law: Law, nodes: FloatArray, values: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """A bound on what the law's tails beyond its quadrature window add: their mass times the value far out."""
     first, last = nodes[0], nodes[-1]
     if first.size < 2:
-        return 0.0
+        return np.zeros(())
     # the ends of the window from the nodes of the outer panels
     unit = gauss_legendre(first.size)[0][-1]
     low, high = (
@@ -283,8 +288,9 @@ def _left_out(law: Law, nodes: FloatArray, values: Callable[[FloatArray], FloatA
         masses = law.interval_mass(np.array([-np.inf, high]), np.array([low, np.inf]))
     # a margin grows at most linearly: its average over a tail is below its value a whole window further out
     width = high - low
-    far = np.abs(values(np.array([low, low - width, high, high + width]))).reshape(2, 2).max(axis=1)
-    return float(np.sum(masses[masses > 0] * far[masses > 0]))
+    far = np.abs(values(np.array([low, low - width, high, high + width])))
+    far = far.reshape(*far.shape[:-1], 2, 2).max(axis=-1)
+    return np.asarray(np.sum(masses[masses > 0] * far[..., masses > 0], axis=-1))
 
 
 def _profiled(region: Region) -> ProfileRegion:

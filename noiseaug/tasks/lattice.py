@@ -129,16 +129,14 @@ class LatticeTask(BinaryTask):
         sigma: float,
         function: Callable[[FloatArray], FloatArray],
         breakpoints: ArrayLike,
-    ) -> tuple[float, float]:
+    ) -> tuple[FloatArray, FloatArray]:
         self._mask(region)
         assert isinstance(region, LatticeSet)
         weights = self._joint(label) / self._share(label)
         held = weights > 0
         terms = weights[held] * function(region.margins(sigma)[held])
-        total = float(np.sum(terms))
-        if not np.isfinite(total):
-            return total, 0.0
-        return total, 1e-13 * float(np.sum(np.abs(terms)))
+        total = np.sum(terms, axis=-1)
+        return total, np.where(np.isfinite(total), 1e-13 * np.sum(np.abs(terms), axis=-1), 0.0)
 
     def disagreement_mass(self, first: Region, second: Region) -> float:
         return _mass(self, self._mask(first) != self._mask(second))
