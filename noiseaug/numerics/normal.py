@@ -67,13 +67,15 @@ def log_normal_interval(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
         # both ends below 0: φ(b)(M(|b|) − e^{−(a²−b²)/2} M(|a|)), the exponent as a product
         fall = np.exp(-0.5 * width * -(a + b))
         tail = np.log(_mills(np.abs(b)) - np.where(np.isinf(a), 0.0, fall * _mills(np.abs(a))))
-        tail += -0.5 * b**2 - _HALF_LOG_2PI
-        straddling = np.log(special.ndtr(b) - special.ndtr(a))
-        m2, w2 = middle**2, width**2
-        series = (m2 - 1) * w2 / 24 + (m2**2 - 6 * m2 + 3) * w2**2 / 1920
-        narrow = -0.5 * m2 - _HALF_LOG_2PI + np.log(width) + np.log1p(series)
-        result = np.where(_is_narrow(width, middle), narrow, np.where(b <= 0, tail, straddling))
-    return np.where(b > a, result, -np.inf)
+        result = np.asarray(tail + (-0.5 * b**2 - _HALF_LOG_2PI))
+        if (straddling := b > 0).any():
+            result[straddling] = np.log(special.ndtr(b[straddling]) - special.ndtr(a[straddling]))
+        if (narrow := _is_narrow(width, middle)).any():
+            m2, w2 = middle[narrow] ** 2, width[narrow] ** 2
+            series = (m2 - 1) * w2 / 24 + (m2**2 - 6 * m2 + 3) * w2**2 / 1920
+            result[narrow] = -0.5 * m2 - _HALF_LOG_2PI + np.log(width[narrow]) + np.log1p(series)
+    result[~(b > a)] = -np.inf
+    return result
 
 
 def normal_interval_mean(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
@@ -86,11 +88,15 @@ def normal_interval_mean(lower: ArrayLike, upper: ArrayLike) -> FloatArray:
         tail = -np.where(np.isinf(a), 1.0, -np.expm1(-exponent)) / (
             _mills(np.abs(b)) - np.where(np.isinf(a), 0.0, fall * _mills(np.abs(a)))
         )
-        bells = np.exp(-0.5 * a**2) - np.exp(-0.5 * b**2)
-        straddling = bells / np.sqrt(2 * np.pi) / (special.ndtr(b) - special.ndtr(a))
-        tilt = middle * width
-        narrow = middle + width * (-tilt / 12 + tilt**3 / 720)
-        mean = np.where(_is_narrow(width, middle), narrow, np.where(b <= 0, tail, straddling))
+        mean = np.asarray(tail)
+        if (straddling := b > 0).any():
+            low, high = a[straddling], b[straddling]
+            bells = np.exp(-0.5 * low**2) - np.exp(-0.5 * high**2)
+            mean[straddling] = bells / np.sqrt(2 * np.pi) / (special.ndtr(high) - special.ndtr(low))
+        if (narrow := _is_narrow(width, middle)).any():
+            centre, size = middle[narrow], width[narrow]
+            tilt = centre * size
+            mean[narrow] = centre + size * (-tilt / 12 + tilt**3 / 720)
     mean = np.clip(mean, a, b)
     return np.where(flip, -mean, mean)
 
