@@ -22,7 +22,17 @@ from noiseaug.regions.intervals import level_sets
 from noiseaug.tasks import BinaryTask, DensityRule, DensityTask, KernelRule, PointMasses, Task
 from noiseaug.validation import FloatArray
 
-__all__ = ["RULES", "SmoothedRegion", "augmented", "bayes", "by_rule", "convolved", "smoothed", "smoothed_together"]
+__all__ = [
+    "RULES",
+    "SmoothedRegion",
+    "augmented",
+    "bayes",
+    "by_rule",
+    "by_rule_together",
+    "convolved",
+    "smoothed",
+    "smoothed_together",
+]
 
 RULES = ("augmented", "convolved")
 
@@ -67,6 +77,15 @@ def by_rule(task: Task, rule: str, train_sigma: float) -> Region | Rule:
     """``augmented`` or ``convolved`` by name."""
     chosen = validation.choice("rule", rule, RULES)
     return augmented(task, train_sigma) if chosen == "augmented" else convolved(task, train_sigma)
+
+
+def by_rule_together(task: Task, rule: str, train_sigmas: Sequence[float]) -> list[Region | KernelRule]:
+    """``by_rule`` for each training noise."""
+    if validation.choice("rule", rule, RULES) == "convolved":
+        return [*_binary(task, rule).convolved_regions(train_sigmas)]
+    if isinstance(task, PointMasses):
+        return [task.augmented_rule(alpha) for alpha in train_sigmas]
+    return [*_binary(task, rule).augmented_regions(train_sigmas)]
 
 
 def _binary(task: Task, rule: str) -> BinaryTask:

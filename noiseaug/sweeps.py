@@ -15,7 +15,7 @@ from noiseaug import validation
 from noiseaug.confidence import check_failure_prob
 from noiseaug.errors import InvalidInputError, UndecidedError, first_line
 from noiseaug.estimates import Estimates
-from noiseaug.predictors import RULES, by_rule, smoothed
+from noiseaug.predictors import RULES, by_rule_together, smoothed
 from noiseaug.regions import Region
 from noiseaug.risk import VoteBudget, VotedPredictor, evaluate
 from noiseaug.risk.evaluate import METHODS, laws_of
@@ -37,7 +37,7 @@ from noiseaug.tasks import BinaryTask, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Grid", "run_cell", "run_cells", "sweep"]
+__all__ = ["Cell", "Grid", "run_cell", "run_cells", "run_rows", "sweep", "together"]
 
 _MOST_DRAWS = 10**10
 _SMALLEST, _LARGEST = 1e-100, 1e100
@@ -161,15 +161,20 @@ def _sequence(value: Any) -> tuple[Any, ...]:
 
 def run_cell(cell: Cell, threads: int = 1) -> list[dict[str, Any]]:
     """The rows of one cell, as plain values; ``threads`` as in :func:`run_cells`."""
-    found, grid = run_cells((cell,), threads), cell.grid
-    asked = grid.measures_of(cell.task)
-    facts = {"task": str(cell.task), "rule": cell.rule, "train_sigma": cell.train_sigma}
+    return run_rows((cell,), threads)[0]
+
+
+def run_rows(cells: tuple[Cell, ...], threads: int = 1) -> list[list[dict[str, Any]]]:
+    """The rows of each of the cells, which are as for :func:`run_cells`."""
+    found, grid = run_cells(cells, threads), cells[0].grid
+    asked, task = grid.measures_of(cells[0].task), str(cells[0].task)
     extra = _vote_columns(grid, asked)
-    rows = []
-    for j, m, k in np.ndindex(found.value.shape[1:]):
-        made = row(asked[k], found.at((0, j, m, k)), **facts, smooth_sigma=grid.smooth_sigma[j])
-        rows.append(made | {name: values[k] for name, values in extra.items()})
-    return rows
+    result: list[list[dict[str, Any]]] = [[] for _ in cells]
+    for i, j, m, k in np.ndindex(found.value.shape):
+        facts = {"task": task, "rule": cells[i].rule, "train_sigma": cells[i].train_sigma}
+        made = row(asked[k], found.at((i, j, m, k)), **facts, smooth_sigma=grid.smooth_sigma[j])
+        result[i].append(made | {name: values[k] for name, values in extra.items()})
+    return result
 
 
 def run_cells(cells: tuple[Cell, ...], threads: int = 1) -> Estimates:
@@ -198,7 +203,7 @@ def run_cells(cells: tuple[Cell, ...], threads: int = 1) -> Estimates:
 def _evaluated(cells: tuple[Cell, ...], threads: int) -> Estimates:
     grid, task = cells[0].grid, cells[0].task.closed_form() or cells[0].task
     asked = grid.measures_of(task)
-    bases = [by_rule(task, cell.rule, cell.train_sigma) for cell in cells]
+    bases = by_rule_together(task, cells[0].rule, [cell.train_sigma for cell in cells])
     regions = [base for base in bases if isinstance(base, Region)]
     found = Estimates((len(cells), len(grid.smooth_sigma), len(grid.method), len(asked)))
     for m, method in enumerate(grid.method):
@@ -271,11 +276,15 @@ def _nan_for_none(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def _pieces(cells: Sequence[Cell], together: bool) -> list[tuple[Cell, ...]]:
-    """Cells to be run in one call: those of one task and rule, or each by itself."""
-    if not together:
-        return [(cell,) for cell in cells]
-    return [tuple(group) for _, group in itertools.groupby(cells, key=lambda cell: (id(cell.task), cell.rule))]
+def together(cells: Sequence[Cell], most: int | None = None) -> list[tuple[Cell, ...]]:
+    """Cells to be run in one call each: neighbours of one task, grid and rule, no more than ``most`` of them."""
+    groups = [
+        tuple(group)
+        for _, group in itertools.groupby(cells, key=lambda cell: (id(cell.task), id(cell.grid), cell.rule))
+    ]
+    if most is None:
+        return groups
+    return [group[start : start + most] for group in groups for start in range(0, len(group), most)]
 
 
 def sweep(
@@ -359,7 +368,7 @@ def sweep(
     seed = validation.integer("seed", seed, at_least=0, at_most=2**63 - 1)
     cells = [cell for one in tasks for cell in grid.cells(one, seed)]
     # worker processes and a progress bar want many pieces
-    pieces = _pieces(cells, together=jobs == 1 and not progress)
+    pieces = together(cells, None if jobs == 1 and not progress else 1)
     run = partial(run_cells, threads=threads_each(jobs, len(pieces)))
     results = dict(run_all(run, pieces, jobs=jobs, progress="sweep" if progress else None, if_worth=True))
     parts = []

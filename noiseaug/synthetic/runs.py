@@ -21,7 +21,7 @@ from noiseaug.runs import directory as run_directory
 from noiseaug.runs import run_all, threads_each, write_atomically
 from noiseaug.runs.decoding import decode
 from noiseaug.runs.journal import Journal, whole_lines
-from noiseaug.sweeps import run_cell
+from noiseaug.sweeps import run_rows, together
 from noiseaug.synthetic.study import Study
 from noiseaug.tables import read_table, to_frame
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RunDirectory", "run_study"]
+
+_TOGETHER = 21  # cells run in one call, which shares their work; an interruption loses those under way
 
 Cells = dict[str, list[dict[str, Any]]]
 
@@ -133,14 +135,18 @@ def run_study(
     with directory.claimed(resume) as done:
         if done is None:
             return read_table(directory.table)
-        todo = [(key, cell) for key, _, cell in cells if key not in done]
+        left = [(key, cell) for key, _, cell in cells if key not in done]
+        # samples take long enough that each cell is worth a line by itself
+        sampled = any("sampled" in cell.grid.method for _, cell in left)
+        pieces = together([cell for _, cell in left], 1 if sampled else _TOGETHER)
+        keys = iter([key for key, _ in left])
+        todo = [[next(keys) for _ in piece] for piece in pieces]
         title = study.name if progress else None
-        left = [cell for _, cell in todo]
-        run = partial(run_cell, threads=1 if dask else threads_each(jobs, len(left)))
-        for index, rows in run_all(run, left, jobs=jobs, dask=dask, progress=title, if_worth=True):
-            key = todo[index][0]
-            directory.append(key, rows)
-            done[key] = rows
+        run = partial(run_rows, threads=1 if dask else threads_each(jobs, len(pieces)))
+        for index, rows in run_all(run, pieces, jobs=jobs, dask=dask, progress=title, if_worth=True):
+            for key, mine in zip(todo[index], rows, strict=True):
+                directory.append(key, mine)
+                done[key] = mine
         table = to_frame({**row, **columns} for key, columns, _ in cells for row in done[key])
         directory.finish(table)
     return table

@@ -82,6 +82,10 @@ class BinaryTask(Task):
     def augmented_region(self, train_sigma: float) -> Region:
         """The Bayes rule of the noised law (X + αZ, Y)."""
 
+    def augmented_regions(self, train_sigmas: Sequence[float]) -> list[Region]:
+        """``augmented_region`` for each training noise; a task may find them faster together."""
+        return [self.augmented_region(alpha) for alpha in train_sigmas]
+
     def convolved_region(self, train_sigma: float) -> Region:
         """Pal & Sulam's rule {h ∗ p_α ≥ ½}.
 
@@ -92,6 +96,10 @@ class BinaryTask(Task):
             f"{type(self).__name__} has no convolved rule, as h is known on its support only; "
             f"it has {', '.join(self.rules)}"
         )
+
+    def convolved_regions(self, train_sigmas: Sequence[float]) -> list[Region]:
+        """``convolved_region`` for each training noise, likewise."""
+        return [self.convolved_region(alpha) for alpha in train_sigmas]
 
     @abstractmethod
     def class_mass(self, label: int, regions: Sequence[Region]) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,7 +14,8 @@ from scipy import special
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.numerics import RatioFunction, StepMeasure, find_crossings, tail_window
-from noiseaug.regions import IntervalUnion, ProfileRegion
+from noiseaug.regions import IntervalUnion, ProfileRegion, Region
+from noiseaug.regions.intervals import level_sets
 from noiseaug.tasks.base import ProfileTask
 from noiseaug.tasks.laws import Law, UniformLaw
 from noiseaug.validation import FloatArray
@@ -142,6 +144,10 @@ class Intervals(ProfileTask):
 
     def convolved_region(self, train_sigma: float) -> IntervalUnion:
         return self._region.smoothed(validation.nonnegative("train_sigma", train_sigma))
+
+    def convolved_regions(self, train_sigmas: Sequence[float]) -> list[Region]:
+        levels = [validation.nonnegative("train_sigma", alpha) for alpha in train_sigmas]
+        return list(level_sets([(self._region, alpha, 0.0) for alpha in levels]))
 
     def law(self, label: int, region: ProfileRegion) -> Law:
         check_line_region(region, self.length if self.periodic else None, self.domain[0])

@@ -19,19 +19,20 @@ from noiseaug.synthetic import runs
 from noiseaug.cli.synthetic import main
 
 log, stop = sys.argv.pop(1), int(sys.argv.pop(1))
-honest, count = runs.run_cell, 0
+runs._TOGETHER = 1
+honest, count = runs.run_rows, 0
 
-def run_cell(cell):
+def run_rows(cells, threads=1):
     global count
     if count == stop:
         print("waiting", flush=True)
         time.sleep(600)
     count += 1
     with open(log, "a") as stream:
-        stream.write(cell.key + "\\n")
-    return honest(cell)
+        stream.write(cells[0].key + "\\n")
+    return honest(cells, threads)
 
-runs.run_cell = run_cell
+runs.run_rows = run_rows
 main()
 """
 
@@ -52,16 +53,16 @@ def counted(log, stop, *arguments, **options):
 
 
 def failing_after(cells, error):
-    """``run_cell`` that raises once it has computed so many cells."""
+    """``run_rows`` that raises once it has been called for so many pieces: cells, where each is one by itself."""
     left = [cells]
 
-    def run_cell(cell):
+    def run_rows(piece, threads=1):
         if not left[0]:
             raise error
         left[0] -= 1
-        return noiseaug.sweeps.run_cell(cell)
+        return noiseaug.sweeps.run_rows(piece, threads)
 
-    return run_cell
+    return run_rows
 
 
 def files(path):

@@ -24,6 +24,12 @@ n = 100
 """
 
 
+@pytest.fixture(autouse=True)
+def a_piece_a_cell(monkeypatch):
+    """So that interruptions are counted in cells."""
+    monkeypatch.setattr(runs, "_TOGETHER", 1)
+
+
 @pytest.fixture
 def study():
     return tiny(train_sigma=LEVELS)
@@ -48,7 +54,7 @@ def whole(file, tmp_path_factory):
 def half(study, tmp_path, monkeypatch):
     """The directory of a run that was interrupted after two cells of six."""
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "run_cell", failing_after(2, KeyboardInterrupt()))
+        patch.setattr(runs, "run_rows", failing_after(2, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run(study, tmp_path / "half")
     return tmp_path / "half"

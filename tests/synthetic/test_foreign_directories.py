@@ -139,7 +139,7 @@ def test_two_processes_do_not_share_a_directory(done, resume, file, tmp_path):
 
 
 def test_a_default_study_looks_at_all_its_directories_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "run_cell", failing_after(0, AssertionError("computed")))
+    monkeypatch.setattr(runs, "run_rows", failing_after(0, AssertionError("computed")))
     (tmp_path / "agreement").mkdir()
     (tmp_path / "agreement" / "thesis.tex").touch()
     before = content(tmp_path)

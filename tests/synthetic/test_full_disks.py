@@ -82,7 +82,7 @@ def test_a_full_disk_at_every_file(nth, study, tmp_path, monkeypatch):
         assert files(tmp_path) == ["whole"]
     else:
         assert files(out) == ["cells.jsonl", "run.json", "table.csv"][:nth]
-        monkeypatch.setattr(runs, "run_cell", failing_after(0, AssertionError("computed")))
+        monkeypatch.setattr(runs, "run_rows", failing_after(0, AssertionError("computed")))
     assert_frame_equal(run(study, out, resume=True), expected, check_exact=True)
 
 

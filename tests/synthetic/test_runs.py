@@ -123,7 +123,7 @@ def test_a_torn_last_line_is_dropped(torn, study, half, tmp_path, monkeypatch):
     kept = cells.read_bytes()
     cells.write_bytes(kept + torn)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "run_cell", failing_after(1, KeyboardInterrupt()))
+        patch.setattr(runs, "run_rows", failing_after(1, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run(study, half, resume=True)
     # the next cell begins a line of its own
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_with_one_line(file, tmp_path):
 
 
 def test_an_interruption_before_the_first_cell_leaves_nothing(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "run_cell", failing_after(0, KeyboardInterrupt()))
+    monkeypatch.setattr(runs, "run_rows", failing_after(0, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         run(study, tmp_path / "run")
     assert files(tmp_path) == []
@@ -180,10 +180,22 @@ def test_an_interruption_before_the_first_cell_leaves_nothing(study, tmp_path, m
 
 def test_resuming_a_complete_run_computes_nothing(file, whole, monkeypatch):
     before = content(whole)
-    monkeypatch.setattr(runs, "run_cell", failing_after(0, AssertionError("computed")))
+    monkeypatch.setattr(runs, "run_rows", failing_after(0, AssertionError("computed")))
     outcome = call("run", file, "--out", whole, "--jobs", 1, "--resume")
     assert outcome.status == 0, outcome.err
     assert content(whole) == before
+
+
+def test_cells_run_together_are_resumed_and_give_the_same_table(study, tmp_path, monkeypatch):
+    alone = run(study, tmp_path / "alone")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_TOGETHER", 4)
+        patch.setattr(runs, "run_rows", failing_after(1, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path / "run")
+    assert (tmp_path / "run" / "cells.jsonl").read_bytes().count(b"\n") == 4
+    monkeypatch.setattr(runs, "_TOGETHER", 3)
+    assert_frame_equal(run(study, tmp_path / "run", resume=True), alone, check_exact=True)
 
 
 def test_resuming_nothing_is_a_new_run(study, tmp_path):
@@ -196,7 +208,7 @@ def test_a_complete_run_can_be_repeated(study, tmp_path, monkeypatch):
     before = (tmp_path / "run" / "table.csv").read_bytes()
     # while the repetition is under way the old table stays
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "run_cell", failing_after(3, KeyboardInterrupt()))
+        patch.setattr(runs, "run_rows", failing_after(3, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run(study, tmp_path / "run")
     assert files(tmp_path / "run") == ["cells.jsonl", "run.json", "table.csv"]
@@ -208,7 +220,7 @@ def test_a_complete_run_can_be_repeated(study, tmp_path, monkeypatch):
 def test_a_repetition_that_cannot_begin_changes_nothing(study, tmp_path, monkeypatch):
     run(study, tmp_path / "run")
     before = content(tmp_path / "run")
-    monkeypatch.setattr(runs, "run_cell", failing_after(0, InvalidInputError("no")))
+    monkeypatch.setattr(runs, "run_rows", failing_after(0, InvalidInputError("no")))
     with pytest.raises(InvalidInputError):
         run(study, tmp_path / "run")
     assert content(tmp_path / "run") == before
@@ -221,7 +233,7 @@ def test_a_run_killed_between_table_and_record_is_finished_by_resume(study, tmp_
             run(study, tmp_path / "run")
     assert failing_record.statuses == ["unfinished", "complete"]
     table = (tmp_path / "run" / "table.csv").read_bytes()
-    monkeypatch.setattr(runs, "run_cell", failing_after(0, AssertionError("computed")))
+    monkeypatch.setattr(runs, "run_rows", failing_after(0, AssertionError("computed")))
     run(study, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "table.csv").read_bytes() == table
     assert files(tmp_path / "run") == ["run.json", "table.csv"]
