@@ -221,18 +221,18 @@ def log_sphere_density(dim: int, sphere: ArrayLike, norm: ArrayLike, sigma: Arra
     return out.reshape(shape)
 
 
-def log_sphere_ratio(dim: int, inner: float, outer: float, norm: ArrayLike, sigma: float) -> FloatArray:
-    """ln of the ratio of :func:`log_sphere_density` for two spheres, at points of norm ``norm``.
+def log_sphere_ratio(dim: int, inner: float, outer: float, norm: ArrayLike, sigma: ArrayLike) -> FloatArray:
+    """ln of the ratio of :func:`log_sphere_density` for two spheres, at points of norm ``norm``, which may broadcast.
 
     (outer² − inner²)/2σ² − ∫ I_{d/2}(κ)/I_{d/2−1}(κ) dκ between κ = norm·inner/σ² and norm·outer/σ²: what the two
     densities have in common never appears, so noise of any size costs no digits.
     """
-    t = np.asarray(norm, dtype=float)
+    t, s = np.broadcast_arrays(np.asarray(norm, dtype=float), np.asarray(sigma, dtype=float))
     ends = np.geomspace(inner, outer, 2 + int(2 * np.log2(outer / inner)))
     rho, weights = panel_nodes(ends, 12)
-    kappa = (t[..., None] / sigma) * (rho / sigma)
+    kappa = (t / s)[..., None] * (rho / s[..., None])
     steepness = np.sum(weights * _bessel_ratio(dim, kappa), axis=-1) * t
-    return (0.5 * (outer - inner) * (outer + inner) - steepness) / sigma**2
+    return (0.5 * (outer - inner) * (outer + inner) - steepness) / s**2
 
 
 def _bessel_ratio(dim: int, kappa: FloatArray) -> FloatArray:

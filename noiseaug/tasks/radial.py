@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ from noiseaug.numerics import (
     norm_log_tails,
     panel_nodes,
 )
-from noiseaug.regions import Ball, ProfileRegion
+from noiseaug.regions import Ball, ProfileRegion, Region
 from noiseaug.tasks.base import CoordinateSampler, CoordinateTask, ProfileTask
 from noiseaug.tasks.laws import AtomLaw, ChiLaw, Law, ShellLaw
 from noiseaug.validation import FloatArray
@@ -215,20 +216,26 @@ class ConcentricSpheres(RadialTask):
         return log_sphere_density(self.dim, radius, norms, noise_sigma)
 
     def augmented_region(self, train_sigma: float) -> Ball:
-        alpha = validation.nonnegative("train_sigma", train_sigma)
-        if alpha == 0:
-            return Ball(self.dim, 0.5 * (self.radius_1 + self.radius_0))
+        return self._balls([train_sigma])[0]
+
+    def augmented_regions(self, train_sigmas: Sequence[float]) -> list[Region]:
+        return [*self._balls(train_sigmas)]
+
+    def _balls(self, train_sigmas: Sequence[float]) -> list[Ball]:
+        alphas = np.array([validation.nonnegative("train_sigma", alpha) for alpha in train_sigmas])
         shift = special.logit(self.prior)
 
-        def odds(t: FloatArray) -> FloatArray:
+        def odds(t: FloatArray, alpha: FloatArray) -> FloatArray:
             return log_sphere_ratio(self.dim, self.radius_1, self.radius_0, t, alpha) + shift
 
-        if odds(np.zeros(1))[0] <= 0:
-            return Ball(self.dim, 0.0)
-        high = self.radius_0
-        while odds(np.array([high]))[0] > 0:
-            high *= 2
-        return Ball(self.dim, float(bracketed_roots(odds, 0.0, high)[0]))
+        radii = np.where(alphas == 0, 0.5 * (self.radius_1 + self.radius_0), 0.0)
+        noisy = np.flatnonzero(alphas)
+        found = noisy[odds(np.zeros(noisy.size), alphas[noisy]) > 0]
+        high = np.full(found.size, self.radius_0)
+        while (below := odds(high, alphas[found]) > 0).any():
+            high[below] *= 2
+        radii[found] = bracketed_roots(odds, np.zeros(found.size), high, args=(alphas[found],))
+        return [Ball(self.dim, radius) for radius in radii.tolist()]
 
     def law(self, label: int, region: ProfileRegion) -> Law:
         _require_ball(region, self.dim)
