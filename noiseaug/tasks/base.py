@@ -219,6 +219,8 @@ class ProfileTask(BinaryTask):
         for _ in range(_ROUNDS):
             (rough, _), (fine, nodes) = (_panel_sums(law, ends, order, values) for order in (16, 24))
             total = fine.sum(axis=-1)
+            if np.isinf(total).all():
+                return total, np.zeros_like(total)
             with np.errstate(invalid="ignore"):  # infinite totals stay as they are
                 gaps = np.abs(fine - rough)
                 poor = gaps > np.maximum(1e-14 * np.abs(total), 1e-16)[..., None]
