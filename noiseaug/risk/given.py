@@ -64,9 +64,9 @@ class GivenClass(BinaryTask):
         sigma: float,
         function: Callable[[FloatArray], FloatArray],
         breakpoints: ArrayLike,
-    ) -> tuple[float, float]:
+    ) -> tuple[FloatArray, FloatArray]:
         if label != self.label:
-            return 0.0, 0.0
+            return np.zeros(()), np.zeros(())
         return self.task.expectation(label, region, sigma, function, breakpoints)
 
     def disagreement_mass(self, first: Region, second: Region) -> float:
