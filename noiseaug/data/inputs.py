@@ -43,7 +43,8 @@ def to_inputs(name: str, x: ArrayLike) -> tuple[np.ndarray, dict[str, Any]]:
         expected = "uint8, uint16, bool, or floats in [0, 1]" if inputs.ndim > 2 else "real numbers"
         raise InvalidInputError(f"{name} is {inputs.dtype}; expected {expected}")
     if inputs.ndim == 2:
-        return np.ascontiguousarray(inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)), {}
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, and are refused as such
+            return np.ascontiguousarray(inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)), {}
     pixels, scaling = _pixels(name, _channels_first(name, inputs))
     return np.ascontiguousarray(pixels), {SCALING: scaling} if scaling else {}
 

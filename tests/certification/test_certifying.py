@@ -222,7 +222,7 @@ def test_bad_input(changes, word):
         lambda x: np.full(len(x), -1),
         lambda x: np.full(len(x), np.nan),
         lambda x: np.zeros(len(x) + 1, int),
-        lambda x: np.zeros((len(x), 2)),
+        lambda x: np.zeros((len(x), 3)),  # two classes would have two scores each
     ],
 )
 def test_bad_classifiers(bad):

@@ -93,7 +93,7 @@ def test_help_and_completion_know_every_name(command, flag, names):
     ("words", "answers"),
     [
         ("noiseaug cert", ["certify"]),
-        ("noiseaug train --objective s", ["smoothadv", "smoothadv-consistency", "stability"]),
+        ("noiseaug train --objective s", ["smoothadv", "stability", "smoothadv-consistency"]),
     ],
 )
 def test_a_shell_completes_commands_and_names(words, answers, monkeypatch):
