@@ -79,11 +79,12 @@ def by_rule(task: Task, rule: str, train_sigma: float) -> Region | Rule:
     return augmented(task, train_sigma) if chosen == "augmented" else convolved(task, train_sigma)
 
 
-def by_rule_together(task: Task, rule: str, train_sigmas: Sequence[float]) -> list[Region | KernelRule]:
+def by_rule_together(task: Task, rule: str, train_sigmas: Sequence[float]) -> list[Region | Rule]:
     """``by_rule`` for each training noise."""
+    task = task.closed_form() or task
     if validation.choice("rule", rule, RULES) == "convolved":
         return [*_binary(task, rule).convolved_regions(train_sigmas)]
-    if isinstance(task, PointMasses):
+    if isinstance(task, PointMasses | DensityTask):
         return [task.augmented_rule(alpha) for alpha in train_sigmas]
     return [*_binary(task, rule).augmented_regions(train_sigmas)]
 

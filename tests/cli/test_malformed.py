@@ -113,7 +113,7 @@ def test_every_damaged_data_set_is_refused(kind, tmp_path):
 
 
 def test_some_malformed_calls(light, tmp_path):
-    check(light, list(calls.some(20, 40, names(False))), tmp_path)
+    check(light, list(calls.some(20, 20, names(False))), tmp_path)
 
 
 @pytest.mark.slow

@@ -159,6 +159,7 @@ def test_attack_refuses_the_log_of_another_classifier(run, log, tmp_path):
     assert "its precision is 'float32', not 'bfloat16'" in done.complaint
 
 
+@pytest.mark.slow
 def test_from_colour_images_to_a_table(tmp_path):
     # CIFAR-10's path: train, certify, attack, report
     data, out, log = colours(tmp_path / "colours.npz"), tmp_path / "run", tmp_path / "log.jsonl"

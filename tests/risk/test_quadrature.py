@@ -121,7 +121,7 @@ def test_the_neglected_tail_is_in_the_interval():
         assert value - error <= want <= value + error
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_acr_of_balls_with_little_noise(dim):
     """A ball's margin has its kink at the centre: |R − |x|| up to β there."""
     task = ConcentricGaussians(dim, 0.3, 0.5)

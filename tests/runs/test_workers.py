@@ -260,6 +260,7 @@ def die(_):
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_dask_workers_that_die_of_a_piece_are_told():
     with dask_cluster() as (_, address), pytest.raises(NoiseaugError, match="several Dask workers died"):
         list(run_all(die, [0], dask=address))

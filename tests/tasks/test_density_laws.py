@@ -17,7 +17,14 @@ from tests.helpers.statistics import FALSE_ALARM, assert_frequency, assert_mean
 
 EVERY = pytest.mark.parametrize("case", DENSITY_CASES, ids=ids(DENSITY_CASES))
 ON_LATTICE = [case for case in DENSITY_CASES if case.task.dim <= 3]
-EVERY_LATTICE = pytest.mark.parametrize("case", ON_LATTICE, ids=ids(ON_LATTICE))
+# a lattice of densities without a formula for their noised version takes a quarter of a minute for each law
+EVERY_LATTICE = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if isinstance(case.task, FromDensities) else [])
+        for case in ON_LATTICE
+    ],
+)
 BUDGET = VoteBudget(100, 0.01)
 NAMES = ("risk", "excess_risk", "disagreement", "certified_accuracy", "acr", "finite_sample_certified_accuracy")
 

@@ -86,6 +86,7 @@ def test_right_and_fast_in_small(tmp_path):
     assert float(shares.astype(float).sum(axis=1).iloc[0]) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_good_certified_and_the_question_in_small(tmp_path):
     done = run(tmp_path, "--stages", "good,certified,question", "--minutes", "4")
     assert done.returncode == 0, done.stderr

@@ -99,6 +99,7 @@ def test_two_processes_make_the_same_table(images, whole, tmp_path):
     assert json.loads((tmp_path / "grid/run.json").read_text())["status"] == "complete"
 
 
+@pytest.mark.slow
 def test_a_cluster_makes_the_same_table_from_relative_names(images, whole, tmp_path, cluster, monkeypatch):
     """The workers were started elsewhere; and the name of the images stays what was asked for."""
     monkeypatch.chdir(images.parent)
