@@ -114,9 +114,17 @@ def test_the_roof_hands_out_its_parts():
 
 
 PACKAGES = sorted(path.parent for path in (ROOT / "noiseaug").rglob("__init__.pyi"))
+# each in a process that loads torch; the grid's uses all others
+SLOW = [folder for folder in PACKAGES if folder.parent.name == "vision" and folder.name != "grid"]
 
 
-@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: str(folder.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(each, id=str(each.relative_to(ROOT)), marks=[pytest.mark.slow] if each in SLOW else [])
+        for each in PACKAGES
+    ],
+)
 def test_packages_hand_out_what_they_promise(folder):
     if "vision" in folder.parts or folder.name == "subjects":  # which attacks networks
         pytest.importorskip("torch")
