@@ -169,6 +169,7 @@ def test_the_module_of_a_classifier_is_an_input(tmp_path, monkeypatch):
 
 def test_a_run_may_be_reported_into_its_own_folder(tmp_path, monkeypatch):
     # what a run's folder holds besides its own files is free
+    pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()
     done = call_root("predict", *SMOOTH, "--classifier", "run", "--out", "run/labels.csv")

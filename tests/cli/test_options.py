@@ -128,7 +128,7 @@ def test_train_and_grid_take_every_field_of_a_recipe():
 
 
 def test_a_field_without_a_line_is_noticed(monkeypatch):
-    monkeypatch.setattr(Recipe, "__doc__", Recipe.__doc__.replace("        clip: ", "        cut: "))
+    monkeypatch.setattr(Recipe, "__doc__", re.sub(r"\bclip: ", "cut: ", Recipe.__doc__))
     with pytest.raises(KeyError, match="clip"):
 
         @recipe_options()

@@ -114,7 +114,7 @@ def _bomb(path: Path) -> None:
     shape = (8, 1, 3, 3_300_000)
     packed = zlib.compressobj(1, zlib.DEFLATED, -15)
     crc, size, parts = 0, 0, []
-    head = npy(_header(str(shape)).ljust(118))
+    head = npy(_header(str(shape)).rstrip("\n").ljust(117) + "\n")
     pieces = [head, *[bytes(1 << 20)] * (4 * int(np.prod(shape)) >> 20)]
     pieces.append(bytes(4 * int(np.prod(shape)) + len(head) - sum(map(len, pieces))))
     for piece in pieces:
