@@ -51,7 +51,7 @@ def run(name, environment, *arguments):
         ["bash", "-c", SCRIPTS[name], f"{name}.sh", *map(str, arguments)],
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=PATIENCE,
     )
     return done.returncode, done.stdout + done.stderr
