@@ -17,8 +17,9 @@ from benchmarks import BENCHMARKS, Row, load, processor
 def machine() -> str:
     """What the numbers were measured on."""
     threads = next((os.environ[k] for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if k in os.environ), "all")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return (
-        f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, "
+        f"{cores} core{'s' if cores > 1 else ''}, "
         f"{threads} BLAS thread(s), {processor()}, {platform.machine()} {platform.system()}, "
         f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     )
