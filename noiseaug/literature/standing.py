@@ -52,6 +52,7 @@ def standing(
     import pandas as pd
 
     check_labelled(run)
+    failure_prob = validation.probability("failure_prob", failure_prob)
     rows = []
     for images, group in _groups(field):
         part, same = _on_their_images(run, group, images)

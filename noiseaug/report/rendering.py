@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -205,6 +206,8 @@ def _cell(name: str, row: dict[str, Any], human: bool) -> str:
 def _number(column: _Column, value: Any, end: str, images: Any, human: bool) -> str:
     if column.digits is None:
         return _plain(value)
+    if math.isinf(value):
+        return "inf"  # an end of which nothing is known, as of the average radius of a single image
     digits = column.digits[0 if human else 1]
     if column.rounded is not None and end != "upper":
         return column.rounded(value, digits)

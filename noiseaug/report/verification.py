@@ -54,10 +54,12 @@ def verify(frame: pd.DataFrame, setting: CertificationSetting | None = None) -> 
 
 def _some(index: np.ndarray, wrong: np.ndarray, what: str) -> list[str]:
     """One line where any input is wrong."""
-    if not wrong.any():
-        return []
-    others = int(wrong.sum()) - 1
-    return [f"input {index[wrong][0]}{f' and {others} more' if others else ''}: {what}"]
+    return _line(index[wrong][0], int(wrong.sum()), what) if wrong.any() else []
+
+
+def _line(first: int, count: int, what: str) -> list[str]:
+    """One line about so many inputs, of which the first is named; none about none."""
+    return [f"input {first}{f' and {count - 1} more' if count > 1 else ''}: {what}"] if count else []
 
 
 def _repeated(index: np.ndarray) -> list[str]:
@@ -71,10 +73,15 @@ def _missing(index: np.ndarray) -> list[str]:
         return []
     steps, counts = np.unique(np.diff(index), return_counts=True)
     step = int(steps[counts.argmax()])
-    expected = np.arange(index[0], index[-1] + 1, step)
+    # by arithmetic: the indices of a damaged log may span more than memory holds
+    on = (index - index[0]) % step == 0
+    held = index[on]
+    gaps = np.flatnonzero(np.diff(held) > step)
+    first = held[gaps[0] if len(gaps) else -1] + step
+    lacking = int((index[-1] - index[0]) // step) + 1 - len(held)
     return [
-        *_some(expected, ~np.isin(expected, index), f"missing from every {step}th input"),
-        *_some(index, ~np.isin(index, expected), f"none of every {step}th input"),
+        *_line(first, lacking, f"missing from every {step}th input"),
+        *_some(index, ~on, f"none of every {step}th input"),
     ]
 
 

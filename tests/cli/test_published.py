@@ -42,6 +42,15 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def test_a_single_image_in_the_field(tmp_path):
+    # nothing is known of the spread, so the interval of the average radius has no upper end
+    (tmp_path / "one").write_text(TITLE + "0\t3\t3\t0.6\t1\t1.0\n")
+    for style in ("text", "csv"):
+        done = call_root("report", tmp_path / "one", "--published", "cifar10, .5", "--format", style)
+        assert done.status == 0, done.err
+        assert "inf" in done.out
+
+
 def test_the_best_runs_first():
     done = call_root("published", "--data", "cifar10", "--smooth-sigma", ".5", "--top", "3", "--format", "csv")
     assert (done.status, done.err) == (0, "")

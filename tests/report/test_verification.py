@@ -81,6 +81,11 @@ def test_gaps_are_found():
     assert found == ["input 40: missing from every 20th input", "input 95: none of every 20th input"]
 
 
+def test_indices_may_span_more_than_memory_holds():
+    frame = pd.DataFrame({"index": [0, 1, 2, 2**62], "label": 0, "prediction": 0, "radius": 0.0})
+    assert verify(frame) == [f"input 3 and {2**62 - 4} more: missing from every 1th input"]
+
+
 def test_a_radius_that_no_votes_give():
     between = (radius_of(999) + radius_of(1000)) / 2
     frame = pd.DataFrame({"index": [0, 1], "label": 0, "prediction": 0, "radius": [between, radius_of(990)]})
