@@ -12,12 +12,13 @@ import numpy as np
 import scipy
 
 from benchmarks import BENCHMARKS, Row, load, processor
+from noiseaug.runs import threads_each
 
 
 def machine() -> str:
     """What the numbers were measured on."""
     threads = next((os.environ[k] for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if k in os.environ), "all")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = threads_each(-1, 1)
     return (
         f"{cores} core{'s' if cores > 1 else ''}, "
         f"{threads} BLAS thread(s), {processor()}, {platform.machine()} {platform.system()}, "

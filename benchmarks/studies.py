@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,11 @@ from scipy import special
 
 from benchmarks import Row, benchmark, timed
 from noiseaug import sweep, tasks
+from noiseaug.runs import threads_each
 
 MEAN, VARIANCE = np.array([1.0, 0.5, 0.25, 0.1]), np.array([1.0, 0.2, 0.05, 0.01])
 INNER, OUTER = 0.3, 0.4
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = threads_each(-1, 1)
 
 
 def levels(alphas: int, betas: int, radii: int, top: float) -> dict[str, np.ndarray]:

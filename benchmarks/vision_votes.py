@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import Row, benchmark
+from noiseaug.runs import threads_each
 
 CASES = (("cnn", (1, 28, 28)), ("resnet20", (3, 32, 32)), ("resnet110", (3, 32, 32)))
 PRECISIONS = ("float32", "bfloat16")
@@ -100,7 +100,7 @@ def run(repeats: int) -> list[Row]:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    torch.set_num_threads(threads_each(-1, 1))
     try:
         return [row for name, shape in CASES for row in compare(name, shape, repeats)]
     finally:

@@ -62,7 +62,7 @@ def read_grid(path: Path) -> pd.DataFrame:
     content = read_file(file)
     if b"\n" in content and not content.endswith(b"\n"):
         raise InvalidInputError(f"{file}, line {content.count(10) + 1} is cut off; make the table anew{_REMEDY}")
-    table = read_table(file)
+    table = read_table(file, content)
     _check_rows(file, content.decode())
     record = read_record(path) if path.is_dir() else None
     if record is not None:

@@ -18,6 +18,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
 from noiseaug.records.log import read_outcomes
 from noiseaug.records.logfile import plain, refuse_strangers, write_log
+from noiseaug.runs import make_folder
 from noiseaug.runs.progress import progress_bar
 from noiseaug.votes import Counter, Stream, class_positions, make_counter, make_noise, round_votes, take_together
 
@@ -336,6 +337,6 @@ def recertify_log(
     changed = plain({**description, "failure_prob": level, "certificate": describe_rule(certificate)})
     ordered = sorted(outcomes, key=lambda each: each.index)
     made = _all_recertified(ordered, setting, certificate)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     write_log(out, changed, made)
     return outcomes_frame(made)

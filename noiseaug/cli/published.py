@@ -13,6 +13,7 @@ from noiseaug.cli.files import check_files
 from noiseaug.cli.options import DATA, OUTPUT, TRAINING
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import for_terminal
+from noiseaug.runs import make_folder
 from noiseaug.tables import levels as level_lists
 
 if TYPE_CHECKING:
@@ -179,16 +180,18 @@ def print_standing(
         data, smooth_sigma = _field(field, description, name)
         released = literature.published(data=data, smooth_sigma=smooth_sigma, split="test")
         print(f"\n{for_terminal(name)} among released runs on {data}, σ = {smooth_sigma:g}:")
-        _print_ranks(literature.standing(frame, released, asked), style)
+        ranks = literature.standing(frame, released, asked)
+        _print_ranks(ranks, style)
         print("\nnearest released runs by certified accuracy:\n")
         near = literature.neighbours(frame, released)
         columns = [literature.column(each) for each in asked[1:]]
         print(render(_shown(near, "acr", columns, (), style), style), end="")
         if plots is not None:
             path = field_picture(plots, name)
-            plots.mkdir(parents=True, exist_ok=True)
-            beside = released[released["images"] == near["images"].iloc[0]]
-            _draw(beside, path, {name: _point(frame, beside)})
+            make_folder(plots)
+            images = near["images"].iloc[0]
+            own = _point(ranks[ranks["field_images"] == images])
+            _draw(released[released["images"] == images], path, {name: own})
             print(f"written: {path}")
         votes = description.get("n")
         if votes is not None and votes < _VOTES:
@@ -238,8 +241,8 @@ def _print_ranks(table: pd.DataFrame, style: str) -> None:
     """Ranks and the best of the field, for people by the number of images that the field used."""
     from noiseaug.report import render
 
+    table = table.assign(best=table["best"] + _ULP)
     if style == "csv":
-        table = table.assign(best=table["best"] + _ULP)
         print("\n" + render(table[[*_STANDING, "best_run", "field_images", "runs", "same_images"]], style), end="")
         return
     for images, group in table.groupby("field_images", sort=False):
@@ -247,7 +250,7 @@ def _print_ranks(table: pd.DataFrame, style: str) -> None:
         yours = "the same" if first["same_images"] else f"your {first['images']} images are other ones"
         print(f"\n{first['runs']} runs on {images} images ({yours}):\n")
         # the images are needed for rounding
-        shown = group[[*_STANDING, "best_run", "field_images"]].assign(best=group["best"] + _ULP)
+        shown = group[[*_STANDING, "best_run", "field_images"]]
         print(render(_narrow(shown, "best_run") if style == "text" else shown, style), end="")
 
 
@@ -275,15 +278,11 @@ def field_picture(folder: Path, name: str) -> Path:
     return folder / f"field_{name.strip('/').replace('/', '_')}.png"
 
 
-def _point(frame: pd.DataFrame, released: pd.DataFrame) -> dict[str, float]:
-    """A run's clean accuracy and ACR with their intervals, beside released runs on one number of images."""
-    from noiseaug.literature import standing
-    from noiseaug.tables import Measure
-
-    found = standing(frame, released, [Measure("certified_accuracy", 0.0), Measure("acr")])
+def _point(ranks: pd.DataFrame) -> dict[str, float]:
+    """A run's ACR and clean accuracy with their intervals, which are the first two rows of its ranks."""
     return {
         f"{name}{end}": row[key]
-        for name, row in zip(("ca_0", "acr"), found.to_dict("records"), strict=True)
+        for name, row in zip(("acr", "ca_0"), ranks.to_dict("records"), strict=False)
         for end, key in (("", "value"), ("_lower", "lower"), ("_upper", "upper"))
     }
 

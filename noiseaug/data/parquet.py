@@ -14,7 +14,7 @@ from noiseaug.data.images import Sizes, decode_images
 from noiseaug.data.labels import to_labels
 from noiseaug.data.readers import NoSplitError, Part
 from noiseaug.data.tables import part_of_frames, split_frame
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 
 __all__ = ["Parquet"]
 
@@ -94,7 +94,7 @@ def _table(files: list[Path]) -> Any:
         try:
             tables.append(parquet.read_table(path))
         except (pyarrow.ArrowException, OSError) as error:
-            raise InvalidInputError(f"{path} is not a readable parquet file: {str(error).splitlines()[0]}") from None
+            raise InvalidInputError(f"{path} is not a readable parquet file: {first_line(error)}") from None
     try:
         return pyarrow.concat_tables(tables)
     except pyarrow.ArrowException:

@@ -93,9 +93,10 @@ def published(
         if value is not None:
             found = found[found[name] == validation.choice(name, value, tuple(_table()[name].unique()))]
     if method is not None:
-        names = [each for each in _table()["method"].unique() if _is_of(each, method)]
+        kinds = sorted(_table()["method"].unique())
+        names = [each for each in kinds if _is_of(each, method)]
         if not names:
-            raise InvalidInputError(f"method is {method!r}; expected one of {', '.join(_methods())}")
+            raise InvalidInputError(f"method is {method!r}; expected one of {', '.join(kinds)}")
         found = found[found["method"].isin(names)]
     if paper is not None:
         names = [each for each in PAPERS if paper.lower() in each.lower()]
@@ -109,10 +110,6 @@ def published(
         if flag is not None:
             found = found[found[name] == flag]
     return found.reset_index(drop=True)
-
-
-def _methods() -> list[str]:
-    return sorted(_table()["method"].unique())
 
 
 def _is_of(method: str, asked: str) -> bool:

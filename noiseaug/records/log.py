@@ -220,15 +220,20 @@ def merge_logs(paths: Sequence[Path | str], out: Path | str, *, partial: bool = 
         raise InvalidInputError("no logs to merge")
     if out.exists():
         raise InvalidInputError(f"{out} exists; choose another file")
-    write_merged(sources, out, partial=partial)
+    write_merged([(path, *read_closed(path)) for path in sources], out, partial=partial)
 
 
-def write_merged(sources: list[Path], out: Path, *, partial: bool, inputs: int | None = None) -> list[Outcome]:
+def write_merged(
+    found: Sequence[tuple[Path, Header, dict[int, Outcome]]], out: Path, *, partial: bool, inputs: int | None = None
+) -> list[Outcome]:
     """:func:`merge_logs`, after its first checks; what the new log holds.
 
-    ``inputs``: how many inputs the whole run has; by default as many as its shards have, if all of them are there.
+    Args:
+        found: each shard's path, and what :func:`read_closed` gives of it.
+        out: as there.
+        partial: as there.
+        inputs: how many inputs the whole run has; by default as many as its shards have, if all of them are there.
     """
-    found = [(path, *read_closed(path)) for path in sources]
     first, reference, _ = found[0]
     for path, header, _ in found:
         refuse_difference(path, _unsharded(header), _unsharded(reference), first)

@@ -59,7 +59,7 @@ def redistribute(out: Path, indices: Sequence[int], count: int, expected: Callab
         out: the log of the whole run.
         indices: all inputs of the run; process i of k takes every k-th of them from the i-th on.
         count: number of processes; 1 for a run without shards.
-        expected: what the logs must say of their run, all but the shard.
+        expected: what the logs must say of their run, all but the shard and its number of inputs.
 
     Returns:
         Whether the log of the whole run is finished.
@@ -115,7 +115,8 @@ def gather(out: Path, indices: Sequence[int], count: int) -> list[Outcome]:
                     "share (bring the files together and add --resume)"
                 )
             time.sleep(0.5)
-    finished = sum(len(read_closed(part)[1]) for part in parts)
+    found = [(part, *read_closed(part)) for part in parts]
+    finished = sum(len(held) for _, _, held in found)
     if finished != len(indices):
         raise InvalidInputError(
             f"the shards of {out} hold {finished} of {len(indices)} inputs; run again with --resume"
@@ -123,7 +124,7 @@ def gather(out: Path, indices: Sequence[int], count: int) -> list[Outcome]:
     if out.exists():
         raise InvalidInputError(f"{out} exists; choose another file")
     # a process without an input has no log
-    outcomes = write_merged(parts, out, partial=True, inputs=len(indices))
+    outcomes = write_merged(found, out, partial=True, inputs=len(indices))
     for path in shard_files(out):
         path.unlink()
     return outcomes

@@ -127,6 +127,6 @@ def _attack_radius(description: Mapping[str, Any]) -> float:
 
 def _check(name: str, frame: pd.DataFrame) -> None:
     try:
-        check_labelled(frame.assign(radius=0.0))
+        check_labelled(frame, ("index", "label", "prediction"))
     except InvalidInputError as error:
         raise InvalidInputError(f"{name}: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -70,13 +71,17 @@ class Comparison:
         return pd.DataFrame([asdict(self)])
 
 
-def check_labelled(frame: pd.DataFrame) -> None:
+def check_labelled(frame: pd.DataFrame, columns: Sequence[str] = ("index", "label", "prediction", "radius")) -> None:
     """Refuses runs from which no accuracy can be had.
+
+    Args:
+        frame: a run.
+        columns: that it must have.
 
     Raises:
         InvalidInputError: for a frame without the columns, without rows, without labels, or with an index twice.
     """
-    missing = [name for name in ("index", "label", "prediction", "radius") if name not in frame]
+    missing = [name for name in columns if name not in frame]
     if missing:
         raise InvalidInputError(f"the frame lacks {', '.join(missing)}; expected a run as read_any gives it")
     if frame.empty:

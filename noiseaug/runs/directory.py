@@ -137,9 +137,10 @@ class RunDirectory:
 
     def _says(self, record: dict[str, Any]) -> bool:
         """Whether ``run.json`` holds this record already, whenever it was written and however long the run took."""
-        if read_record(self.path) is None:
+        try:
+            stored = json.loads(read_file(self._record))
+        except FileNotFoundError:
             return False
-        stored = json.loads(self._record.read_bytes())
         stored["written"] = record["written"]
         if "seconds" not in record:
             stored.pop("seconds", None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from noiseaug.runs.files import naming
 from noiseaug.runs.locks import open_locked
 
-__all__ = ["Journal", "read_all", "whole_lines"]
+__all__ = ["Journal", "whole_lines"]
 
 _SYNC_SECONDS = 1.0  # of work that a power cut may cost; a killed process loses nothing
 
@@ -37,7 +37,7 @@ class Journal:
 
     def read(self) -> bytes:
         """All that the file holds."""
-        return read_all(self._handle)
+        return _read_all(self._handle)
 
     def keep(self, size: int) -> None:
         """Cuts the file off after its first ``size`` bytes, which end with a line; more lines follow there."""
@@ -87,7 +87,7 @@ def whole_lines(content: bytes) -> tuple[list[bytes], int]:
     return content[:size].split(b"\n")[:-1], size
 
 
-def read_all(handle: int) -> bytes:
+def _read_all(handle: int) -> bytes:
     """The whole of an open file."""
     os.lseek(handle, 0, os.SEEK_SET)
     parts = []

@@ -155,7 +155,7 @@ def _in_processes_if_worth(
     function: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int
 ) -> Generator[tuple[int, Result]]:
     """Results from here, until what is left would take so long that worker processes save more than their start."""
-    saved = 1 - 1 / (jobs if jobs > 0 else os.cpu_count() or 1)
+    saved = 1 - 1 / threads_each(jobs, 1)
     spent = 0.0
     for index, piece in enumerate(pieces):
         # the first piece does not count: it may import what it needs

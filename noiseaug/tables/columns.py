@@ -129,8 +129,12 @@ def estimate_columns(parts: Sequence[Estimates]) -> dict[str, Any]:
     return columns
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
     """The frame that was written to a CSV file, number for number.
+
+    Args:
+        path: the file.
+        content: what it holds, where that has been read already.
 
     Raises:
         InvalidInputError: for a file that is not such a table.
@@ -140,6 +144,10 @@ def read_table(path: Path) -> pd.DataFrame:
     # newer versions of pandas read every digit unasked, and warn when asked
     new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
     try:
-        return pd.read_csv(io.BytesIO(read_file(path)), float_precision=None if new else "round_trip", dtype=DTYPES)
+        return pd.read_csv(
+            io.BytesIO(read_file(path) if content is None else content),
+            float_precision=None if new else "round_trip",
+            dtype=DTYPES,
+        )
     except (ValueError, TypeError, OverflowError) as error:  # pandas' own, of bytes that are no text, of 0.5 as a whole
         raise InvalidInputError(f"{path} is not readable as a table: {first_line(error)}") from None

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from noiseaug import validation
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.vision.models.registry import ARCHITECTURES, Shape
 
 __all__ = [
@@ -205,8 +205,7 @@ def _try_out(model: Classifier) -> None:
 
 
 def _misfit(arch: str, shape: Shape, error: Exception) -> InvalidInputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InvalidInputError(f"{arch} does not fit images of shape {'×'.join(map(str, shape))}: {reason}")
+    return InvalidInputError(f"{arch} does not fit images of shape {'×'.join(map(str, shape))}: {first_line(error)}")
 
 
 def _builder(arch: str) -> Callable[[Shape, int], Any]:

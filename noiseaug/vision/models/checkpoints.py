@@ -25,6 +25,7 @@ from noiseaug.runs.decoding import convert, decode
 from noiseaug.vision.models import released
 from noiseaug.vision.models.build import Classifier, build_model
 from noiseaug.vision.models.registry import ARCHITECTURES
+from noiseaug.vision.models.weights import check_finite, check_fit
 
 __all__ = ["FILE_NAME", "checkpoint_file", "load_checkpoint", "read_metadata", "save_checkpoint", "weights_digest"]
 
@@ -91,7 +92,7 @@ def save_checkpoint(path: str | Path, model: Classifier, metadata: dict[str, Any
             raise InvalidInputError(f"metadata says {key} is {given!r}; the model's is {value!r}")
     # copies of their own, in plain order: safetensors takes neither shared memory nor channels-last
     state = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in model.state_dict().items()}
-    _check_finite(state, "the model", "training may have diverged; a smaller learning rate may help")
+    check_finite(state, "the model", "training may have diverged; a smaller learning rate may help")
     weights = _digest(state)
     # one entry, because safetensors writes several in random order: the same model makes the same file
     entry = json.dumps({"metadata": json.loads(text), "weights": weights, "checksum": _checksum(text, weights)})
@@ -197,29 +198,16 @@ def _refuse_larger(path: Path, metadata: dict[str, Any], size: int) -> None:
 def _fill(model: Classifier, state: dict[str, torch.Tensor], path: Path) -> None:
     """Puts weights into a model, in the precision that they have, or says which one does not fit."""
     expected = model.state_dict()
-    for key in [*expected, *state]:
-        if key not in state:
-            raise InvalidInputError(f"{path} lacks {key}; expected the weights of {_called(model)}")
-        if key not in expected:
-            raise InvalidInputError(f"{path} holds {key}, which {_called(model)} has not")
-        if state[key].shape != expected[key].shape:
-            raise InvalidInputError(
-                f"{path}: {key} has shape {tuple(state[key].shape)}; {_called(model)} has {tuple(expected[key].shape)}"
-            )
+    check_fit(state, expected, path, _called(model))
+    for key in state:
         if state[key].is_floating_point() != expected[key].is_floating_point():
             raise InvalidInputError(f"{path}: {key} is {state[key].dtype}; expected {expected[key].dtype}")
-    _check_finite(state, str(path), "expected a model whose training did not diverge")
+    check_finite(state, str(path))
     model.to(dtype=state["mean"].dtype).load_state_dict(state)
 
 
 def _called(model: Classifier) -> str:
     return f"{model.arch} for {model.num_classes} classes of {'×'.join(map(str, model.shape))} images"
-
-
-def _check_finite(state: dict[str, torch.Tensor], whose: str, remedy: str) -> None:
-    for key, value in state.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise InvalidInputError(f"{whose} holds NaN or infinite weights in {key}; {remedy}")
 
 
 def _as_json(metadata: dict[str, Any]) -> str:

@@ -11,11 +11,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import read_file
 from noiseaug.vision.models import released
 
-__all__ = ["load_weights"]
+__all__ = ["check_finite", "check_fit", "load_weights"]
 
 _HOLDERS = ("state_dict", "model_state_dict", "model", "net", "weights", "module")
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|model\.|net\.)")  # of DataParallel, torch.compile, Lightning
@@ -37,11 +37,27 @@ def load_weights(network: nn.Module, path: Path, name: str) -> None:
     expected = network.state_dict()
     while not (state.keys() & expected.keys()) and state and all(_WRAPPERS.match(key) for key in state):
         state = {_WRAPPERS.sub("", key): value for key, value in state.items()}
+    # older versions of torch did not count batches
+    state |= {key: each for key, each in expected.items() if key.endswith("num_batches_tracked") and key not in state}
+    check_fit(state, expected, path, name)
+    check_finite(state, str(path))
+    network.load_state_dict(state)
+
+
+def check_fit(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], path: Path, name: str) -> None:
+    """Refuses weights that are not those of a network.
+
+    Args:
+        state: the weights.
+        expected: a state of the network.
+        path: where the weights come from, for messages.
+        name: of the network, for messages.
+
+    Raises:
+        InvalidInputError: for a weight that is missing, that the network has not, or that has another shape.
+    """
     for key in [*expected, *state]:
         if key not in state:
-            if key.endswith("num_batches_tracked"):  # which older versions of torch did not count
-                state[key] = expected[key]
-                continue
             raise InvalidInputError(f"{path} lacks {key}; expected the weights of {name}")
         if key not in expected:
             raise InvalidInputError(f"{path} holds {key}, which {name} has not")
@@ -49,9 +65,19 @@ def load_weights(network: nn.Module, path: Path, name: str) -> None:
             raise InvalidInputError(
                 f"{path}: {key} has shape {tuple(state[key].shape)}; {name} has {tuple(expected[key].shape)}"
             )
-        if state[key].is_floating_point() and not bool(state[key].isfinite().all()):
-            raise InvalidInputError(f"{path} holds NaN or infinite weights in {key}")
-    network.load_state_dict(state)
+
+
+def check_finite(
+    state: Mapping[str, torch.Tensor], whose: str, remedy: str = "expected a model whose training did not diverge"
+) -> None:
+    """Refuses weights that are not finite, of a file or of a model; ``remedy`` ends the message.
+
+    Raises:
+        InvalidInputError: with the name of one.
+    """
+    for key, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InvalidInputError(f"{whose} holds NaN or infinite weights in {key}; {remedy}")
 
 
 def _state(path: Path) -> dict[str, torch.Tensor]:
@@ -61,7 +87,7 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         try:
             found: Any = safetensors.torch.load(read_file(path))
         except Exception as error:  # of several kinds, none of them public
-            raise InvalidInputError(f"{path} is truncated or damaged: {str(error).splitlines()[0]}") from None
+            raise InvalidInputError(f"{path} is truncated or damaged: {first_line(error)}") from None
     else:
         found = released.unpickled(path)
     for key in _HOLDERS:
