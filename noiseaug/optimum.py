@@ -18,7 +18,7 @@ from noiseaug.regions import Region
 from noiseaug.risk import VotedPredictor, evaluate
 from noiseaug.risk.evaluate import METHODS
 from noiseaug.tables import Measure
-from noiseaug.tasks import BinaryTask, GaussianPair, Task
+from noiseaug.tasks import BinaryTask, DensityTask, GaussianPair, Task
 
 __all__ = ["HALF_SPACE_RATIO", "BestLevels", "best_levels"]
 
@@ -109,7 +109,7 @@ def best_levels(
         >>> round(best.train_sigma, 3), round(best.accuracy.value, 3)
         (0.25, 0.865)
     """
-    radius = validation.nonnegative("radius", radius)
+    radius, task = validation.nonnegative("radius", radius), task.closed_form() or task
     validation.choice("rule", rule, RULES)
     validation.choice("method", method, METHODS)
     budget = None if votes is None else VoteBudget(votes, vote_failure_prob)
@@ -143,7 +143,7 @@ class _Search:
     rule: str
     budget: VoteBudget | None
     options: dict[str, Any]
-    known: dict[tuple[float, float], Estimate] = field(default_factory=dict)
+    known: dict[tuple[float, float, Measure], Estimate] = field(default_factory=dict)
 
     @property
     def exact(self) -> bool:
@@ -154,20 +154,23 @@ class _Search:
         """Largest class probability."""
         if isinstance(self.task, BinaryTask):
             return max(self.task.prior, 1 - self.task.prior)
+        if isinstance(self.task, DensityTask):
+            return float(self.task.priors.max())
         _, labels = self.task.sample(10_000, np.random.default_rng(self.options["seed"]))
         return float(np.bincount(labels).max() / len(labels))
 
     def _evaluate(self, alpha: float, beta: float, measure: Measure) -> Estimate:
-        base = by_rule(self.task, self.rule, alpha)
-        predictor = smoothed(base, beta) if isinstance(base, Region) else VotedPredictor(base, beta)
-        return evaluate(self.task, predictor, [measure], budget=self.budget, **self.options)[0]
+        key = alpha, beta, measure
+        if key not in self.known:
+            base = by_rule(self.task, self.rule, alpha)
+            predictor = smoothed(base, beta) if isinstance(base, Region) else VotedPredictor(base, beta)
+            self.known[key] = evaluate(self.task, predictor, [measure], budget=self.budget, **self.options)[0]
+        return self.known[key]
 
     def accuracy(self, alpha: float, beta: float) -> Estimate:
         """What is maximised."""
-        if (alpha, beta) not in self.known:
-            quantity = "certified_accuracy" if self.budget is None else "finite_sample_certified_accuracy"
-            self.known[alpha, beta] = self._evaluate(alpha, beta, Measure(quantity, self.radius))
-        return self.known[alpha, beta]
+        quantity = "certified_accuracy" if self.budget is None else "finite_sample_certified_accuracy"
+        return self._evaluate(alpha, beta, Measure(quantity, self.radius))
 
     def rough(self, alpha: float, beta: float) -> float:
         """Nearly the same, sooner: certified accuracy at the radius that points need for a certificate of r to be even.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -208,8 +208,7 @@ def _evaluated(cells: tuple[Cell, ...], threads: int) -> Estimates:
     found = Estimates((len(cells), len(grid.smooth_sigma), len(grid.method), len(asked)))
     for m, method in enumerate(grid.method):
         if method == "exact" and isinstance(task, BinaryTask) and len(regions) == len(bases):
-            for law, places in laws_of(task, asked):
-                some = [replace(asked[place], label=None) for place in places]
+            for law, places, some in laws_of(task, asked):
                 assert isinstance(law, BinaryTask)
                 part = evaluate_many(law, regions, grid.smooth_sigma, some, grid.budget)
                 found.insert(np.s_[:, :, m, places], part)
@@ -253,11 +252,11 @@ def _frame(cells: Sequence[Cell], found: Sequence[Estimates]) -> pd.DataFrame:
     def by_measure(values: Iterable[Any]) -> np.ndarray:
         return np.tile(np.array(list(values)), count * betas * methods)
 
-    tasks, rules = {id(cell.task): str(cell.task) for cell in cells}, tuple(dict.fromkeys(cell.rule for cell in cells))
+    tasks, rules = {id(cell.task): cell.task for cell in cells}, tuple(dict.fromkeys(cell.rule for cell in cells))
     places = {key: place for place, key in enumerate(tasks)}
     return frame_of(
         {
-            "task": words(tuple(tasks.values()), by_cell(places[id(cell.task)] for cell in cells)),
+            "task": words(tuple(map(str, tasks.values())), by_cell(places[id(cell.task)] for cell in cells)),
             "rule": words(rules, by_cell(rules.index(cell.rule) for cell in cells)),
             "train_sigma": by_cell(cell.train_sigma for cell in cells),
             "smooth_sigma": np.tile(np.repeat(grid.smooth_sigma, methods * measures), count),

@@ -111,3 +111,11 @@ def test_sampled_levels_come_with_intervals():
 def test_bad_input(options, message):
     with pytest.raises(InvalidInputError, match=message):
         best_levels(PAIR, 0.5, **options)
+
+
+def test_a_mixture_that_is_a_pair_has_the_pair_s_levels():
+    pair = tasks.GaussianPair([1.0, 0.5], [-1.0, -0.5], [0.5, 0.3])
+    one, zero = (tasks.Mixture([1.0], [mean], [[0.5, 0.3]]) for mean in ([1.0, 0.5], [-1.0, -0.5]))
+    mixture = tasks.GaussianMixtures([zero, one])
+    found, expected = (best_levels(task, 0.4, votes=None) for task in (mixture, pair))
+    assert (found.found, found.train_sigma) == ("closed form", pytest.approx(expected.train_sigma))

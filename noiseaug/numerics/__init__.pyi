@@ -1,4 +1,5 @@
 from .lattice_blur import Grid, axis_kernel, gaussian_blur, kernel_matrix, log_escape, log_gaussian_blur
+from .lattice_cells import LOG_FLOOR, bends, inclined, share_above
 from .lattice_majority import FoldedFields, MajorityFilter
 from .level_sets import (
     Crossings,
@@ -32,6 +33,7 @@ from .normal import (
 )
 
 __all__ = [
+    "LOG_FLOOR",
     "Crossings",
     "FoldedFields",
     "FourierStep",
@@ -47,11 +49,13 @@ __all__ = [
     "StepMeasure",
     "TailedFunction",
     "axis_kernel",
+    "bends",
     "bracketed_roots",
     "find_all_crossings",
     "find_crossings",
     "gauss_legendre",
     "gaussian_blur",
+    "inclined",
     "kernel_matrix",
     "log1mexp",
     "log_escape",
@@ -66,6 +70,7 @@ __all__ = [
     "norm_margin_curve",
     "normal_interval_mean",
     "panel_nodes",
+    "share_above",
     "tail_window",
     "tail_windows",
     "undecided_zones",

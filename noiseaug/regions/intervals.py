@@ -198,12 +198,12 @@ class IntervalUnion(ProfileRegion):
         sigma, levels = validation.nonnegative("sigma", sigma), require_margins(margins)
         return level_sets([(self, sigma, float(level)) for level in levels])
 
-    def _level_set_of_waves(self, sigma: float, margin: float) -> Self:
-        """The level set on a circle under wide noise."""
+    def _level_sets_of_waves(self, sigma: float, margins: FloatArray) -> list[Self]:
+        """The level sets on a circle under wide noise."""
         low, high = self.origin, self.origin + (self.period or 0.0)
         series = FourierStep(self.arcs, high - low, sigma)
-        level = series.level_of(special.ndtr(np.array([margin])))
-        return self._from_crossings(find_crossings(series, level, self._cells())[0], low, high)
+        crossings = find_crossings(series, series.level_of(special.ndtr(margins)), self._cells())
+        return [self._from_crossings(c, low, high) for c in crossings]
 
     def _cells(self) -> FloatArray:
         """Borders of the first cells of a search on the circle."""
@@ -227,6 +227,7 @@ def level_sets(wanted: Sequence[tuple[Union, float, float]]) -> list[Union]:
         wanted: a region, a noise level σ ≥ 0 and a margin each.
     """
     result, searched = [region for region, _, _ in wanted], []
+    waves: dict[tuple[int, float], list[int]] = {}
     for place, (region, sigma, margin) in enumerate(wanted):
         if sigma == 0 or region._is_trivial:
             continue
@@ -234,9 +235,14 @@ def level_sets(wanted: Sequence[tuple[Union, float, float]]) -> list[Union]:
             nothing = type(region)(np.empty((0, 2)), region.period, region.origin)
             result[place] = nothing if margin > 0 else nothing.complement()
         elif region.period is not None and sigma > _WIDE * region.period:
-            result[place] = region._level_set_of_waves(sigma, margin)
+            waves.setdefault((id(region), sigma), []).append(place)
         else:
             searched.append(place)
+    for places in waves.values():
+        region, sigma, _ = wanted[places[0]]
+        margins = np.array([wanted[place][2] for place in places])
+        for place, found in zip(places, region._level_sets_of_waves(sigma, margins), strict=True):
+            result[place] = found
     for place, found in zip(searched, _search([wanted[place] for place in searched]), strict=True):
         result[place] = found
     return result

@@ -126,17 +126,18 @@ def _class_by_class(
 ) -> list[Estimate]:
     """Each class's measures under the law of its points, and those of all classes under the task's."""
     answers: dict[int, Estimate] = {}
-    for law, places in laws_of(task, asked):
-        answers |= zip(places, evaluate_some(law, [replace(asked[place], label=None) for place in places]), strict=True)
+    for law, places, some in laws_of(task, asked):
+        answers |= zip(places, evaluate_some(law, some), strict=True)
     return [answers[place] for place in range(len(asked))]
 
 
-def laws_of(task: Task, asked: Sequence[Measure]) -> list[tuple[Task, list[int]]]:
-    """The laws that the measures are about, and their places: the task's own, and those of its single classes."""
+def laws_of(task: Task, asked: Sequence[Measure]) -> list[tuple[Task, list[int], list[Measure]]]:
+    """The task's own law and those of its classes, each with the places of its measures and what these ask of it."""
     found = []
     for label in dict.fromkeys(measure.label for measure in asked):
         law = GivenClass(task, label) if label is not None and isinstance(task, BinaryTask) else task
-        found.append((law, [place for place, measure in enumerate(asked) if measure.label == label]))
+        places = [place for place, measure in enumerate(asked) if measure.label == label]
+        found.append((law, places, [replace(asked[place], label=None) for place in places]))
     return found
 
 
@@ -169,6 +170,7 @@ def confusion(
     task = task.closed_form() or task
     if method == "sampled":
         n, votes = validation.integer("n", n, at_least=2), validation.integer("votes_per_point", votes_per_point)
+        seed = validation.integer("seed", seed, at_least=0)
         level = validation.probability("failure_prob", failure_prob)
         return voted_confusion(task, predictor, votes, n=n, seed=seed, failure_prob=level)
     if isinstance(task, DensityTask) and isinstance(predictor, VotedPredictor):

@@ -18,7 +18,18 @@ from scipy import special
 from noiseaug.confidence import VoteBudget
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.estimates import Estimate
-from noiseaug.numerics import Grid, gauss_legendre, gaussian_blur, log_escape, log_gaussian_blur, margin_from_logs
+from noiseaug.numerics import (
+    LOG_FLOOR,
+    Grid,
+    bends,
+    gauss_legendre,
+    gaussian_blur,
+    inclined,
+    log_escape,
+    log_gaussian_blur,
+    margin_from_logs,
+    share_above,
+)
 from noiseaug.tables import Measure, evaluator
 from noiseaug.tasks import DensityRule, DensityTask
 from noiseaug.validation import FloatArray
@@ -32,7 +43,6 @@ _LATTICES = {
 }  # cells of the first one's longest side, most cells
 _LEAST = 3  # lattices, so that two that agree by chance are not believed
 _PAD = 6.0  # smoothing deviations around the box; what leaves it is below 2e-9
-_FLOOR = 700.0  # logarithms this far below the largest are as good as −∞
 _BETA_NODES = 16
 _TAIL = 1e-9  # mass that may be overlooked
 _TINY = 1e-290  # smaller sums may have lost terms
@@ -142,7 +152,7 @@ def _refined(task: DensityTask, rule: object, smooth_sigma: float, asked: Sequen
         )
     tops = np.where(lengths, np.inf, 1.0)
     return [
-        Estimate.numeric(min(max(value, 0.0), top), error, floor=0.0, ceiling=top)
+        Estimate.numeric(value, error, floor=0.0, ceiling=top)
         for value, error, top in zip(found[-1], errors, tops, strict=True)
     ]
 
@@ -199,7 +209,7 @@ class _Cells:
     @cached_property
     def sharpened(self) -> FloatArray:
         """The masses that shares of cells are to be summed with: those are averages over cells, which blur."""
-        return self.joint - _bends(self.joint) / 24
+        return self.joint - bends(self.joint) / 24
 
     @cached_property
     def bayes(self) -> FloatArray:
@@ -256,7 +266,21 @@ class _Cells:
         """The share of each cell in which the margin of each class is at least so much."""
         if self.smooth_sigma == 0:
             return [self.base * (margin <= 0) for margin in margins]
-        return _above(self.margins, margins)
+        return [share_above(*self.inclined, margin) for margin in margins]
+
+    @cached_property
+    def inclined(self) -> tuple[FloatArray, FloatArray]:
+        """The margins as ``share_above`` takes them, for all levels that are asked for."""
+        return inclined(self.margins)
+
+    @cached_property
+    def unseen(self) -> FloatArray:
+        """How much larger the margin of each class may be for what the lattice misses of the noise."""
+        own, rest = self.logs
+        largest = margin_from_logs(np.minimum(np.logaddexp(own, self.escape), 0.0), rest)
+        gap = np.maximum(largest, 0.0) - np.maximum(self.margins, 0.0)
+        # where no vote at all is for another class on the lattice, the gap is what the lattice cannot see
+        return np.where(np.isfinite(gap), gap, 0.0)
 
     def lost(self, measure: Measure) -> float:
         """What lies off the lattice may add: of X, and of the noise."""
@@ -265,12 +289,7 @@ class _Cells:
             return tail
         if self.smooth_sigma == 0:
             return 0.0
-        own, rest = self.logs
-        largest = margin_from_logs(np.minimum(np.logaddexp(own, self.escape), 0.0), rest)
-        gap = np.maximum(largest, 0.0) - np.maximum(self.margins, 0.0)
-        # where no vote at all is for another class on the lattice, the gap is what the lattice cannot see
-        seen = self.average(np.where(np.isfinite(gap), gap, 0.0), measure.label, self.joint)
-        return self.smooth_sigma * (seen + tail)
+        return self.smooth_sigma * (self.average(self.unseen, measure.label, self.joint) + tail)
 
 
 def _check_masses(masses: Sequence[FloatArray]) -> None:
@@ -283,67 +302,10 @@ def _check_masses(masses: Sequence[FloatArray]) -> None:
             )
 
 
-def _bends(values: FloatArray) -> FloatArray:
-    """The second differences along all axes but the first, in sum; 0 across the ends."""
-    total = np.zeros(values.shape)
-    for axis in range(1, values.ndim):
-        first, last = (np.take(values, [at], axis=axis) for at in (0, -1))
-        total += np.diff(values, 2, axis, prepend=first, append=last)
-    return total
-
-
-def _above(values: FloatArray, levels: Sequence[float] | FloatArray) -> list[FloatArray]:
-    """The share of each cell in which functions, given at the cells' centres, are at least each level.
-
-    The functions come along the first axis. Each is linear in a cell: with steps a ≥ b ≥ c across it, the share is the
-    probability that its value at the centre exceeds the level by −(aU + bV + cW), with U, V, W uniform on [−½, ½].
-    """
-    height = np.clip(values, -_FLOOR, _FLOOR)
-    steps = np.abs(
-        [np.gradient(height, axis=axis) for axis in range(1, height.ndim) if height.shape[axis] > 1]
-        or np.zeros((1, *height.shape))
-    )
-    reach = 0.5 * steps.sum(axis=0)
-    # the mean of the second-order term over a cell
-    height += np.clip(_bends(height) / 24, -0.2 * reach, 0.2 * reach)
-    found = []
-    for level in levels:
-        over = height - level
-        share = np.where(over >= 0, 1.0, 0.0)
-        cut = np.abs(over) < reach
-        share[cut] = _uniform_sum(over[cut], -np.sort(-steps[:, cut], axis=0))
-        found.append(share)
-    return found
-
-
-def _uniform_sum(excess: FloatArray, steps: FloatArray) -> FloatArray:
-    """P(aU + bV + … ≥ −excess) for U, V, … uniform on [−½, ½]; steps a ≥ b ≥ … of shape (1 to 3, n)."""
-    a = steps[0]
-    # repeated antiderivatives of the ramp of one variable, differenced; a step of a hundredth is as good as none
-    others = [np.maximum(step, 0.01 * a) for step in steps[1:]]
-    signed = [(1.0, excess)]
-    for step in others:
-        signed = [(sign * side, t + 0.5 * side * step) for sign, t in signed for side in (1, -1)]
-    total = np.zeros(excess.shape)
-    for sign, t in signed:
-        low = np.clip(t / a + 0.5, 0.0, 1.0)
-        if not others:
-            term = low
-        elif len(others) == 1:
-            term = a * (0.5 * low**2) + np.maximum(t - 0.5 * a, 0.0)
-        else:
-            above = np.maximum(t - 0.5 * a, 0.0)
-            term = a**2 * low**3 / 6 + 0.5 * a * above + 0.5 * above**2
-        total += sign * term
-    for step in others:
-        total /= step
-    return np.clip(total, 0.0, 1.0)
-
-
 def _parts(scores: FloatArray) -> FloatArray:
     """The share of each cell in which each class has the largest score; ties go to the smallest label."""
     top = np.max(np.where(np.isfinite(scores), scores, -np.inf))
-    scores = np.clip(scores, top - 2 * _FLOOR, None) if np.isfinite(top) else scores
+    scores = np.clip(scores, top - 2 * LOG_FLOOR, None) if np.isfinite(top) else scores
     excess = np.empty(scores.shape)
     for label in range(len(scores)):
         others = np.delete(scores, label, axis=0).max(axis=0)
@@ -353,7 +315,7 @@ def _parts(scores: FloatArray) -> FloatArray:
             # equal to an earlier class: that one has it
             tied = scores[label] <= scores[:label].max(axis=0)
             excess[label] = np.where(tied & (excess[label] == 0), -1e-300, excess[label])
-    (shares,) = _above(excess, [0.0])
+    shares = share_above(*inclined(excess), 0.0)
     total = shares.sum(axis=0)
     return np.divide(shares, total, out=np.zeros(shares.shape), where=total > 0)
 

@@ -28,7 +28,6 @@ __all__ = ["Coordinates", "Draws", "Points", "Source", "in_order", "sample_chunk
 _CHUNK_ROWS = 1 << 15
 _CHUNK_FLOATS = 1 << 21  # coordinates drawn at a time where one chunk is all: 16 MiB, before temporaries
 _SHARED_FLOATS = 1 << 19  # the same where each core has a chunk
-_MARGIN_ROWS = 1 << 12  # draws whose margins are computed at a time: those of a ball take 48 nodes each
 
 Result = TypeVar("Result")
 
@@ -110,8 +109,7 @@ class Coordinates:
 
     def margin(self, region: Region, sigma: float) -> FloatArray:
         assert isinstance(region, ProfileRegion)
-        blocks = [self.at[start : start + _MARGIN_ROWS] for start in range(0, len(self.at), _MARGIN_ROWS)]
-        return np.concatenate([np.empty(0), *(region.margin_of(block, sigma) for block in blocks)])
+        return region.margin_of(self.at, sigma)
 
     def distance(self, region: Region) -> FloatArray:
         assert isinstance(region, ProfileRegion)

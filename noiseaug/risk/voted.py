@@ -99,9 +99,6 @@ class _VotedRegion:
     smooth_sigma: float
     num_classes: int = 2
 
-    def counts(self, x: FloatArray, votes: int, rng: np.random.Generator) -> np.ndarray:
-        return self.tally(x, votes, rng)[0]
-
     def tally(self, x: FloatArray, votes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         ones = self.region.votes(x, self.smooth_sigma, votes, rng)
         counts = np.stack([votes - ones, ones], axis=1)

@@ -181,10 +181,12 @@ class Study:
 
 def _described(grid: Grid) -> dict[str, Any]:
     described = {f.name: _plain(getattr(grid, f.name)) for f in fields(Grid)}
+    # what is not asked for is left out, as before it could be, so that runs from then stay the same runs
     if grid.tolerance is None:
-        # as before there were tolerances, so that runs from then stay the same runs
         del described["tolerance"]
         described["n"] = DRAWS if grid.n is None else grid.n
+    if not grid.by_class:
+        del described["by_class"]
     return described
 
 

@@ -156,10 +156,7 @@ class GaussianPair(CoordinateTask):
         assert isinstance(region, HalfSpace)
         means, bayes_means = np.stack([means_0, means_1], axis=1)
         std, bayes_std = (float(value) for value in stds)
-        u, v = (
-            self._spread(half.normal / np.linalg.norm(half.normal)) / value
-            for half, value in ((region, std), (bayes, bayes_std))
-        )
+        u, v = (self._spread(half.normal / half.length) / value for half, value in ((region, std), (bayes, bayes_std)))
         cosine, sine = _angle(u, v)
 
         def draw(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, np.ndarray]:
@@ -172,7 +169,7 @@ class GaussianPair(CoordinateTask):
 
     def regression_at(self, bayes_coordinate: FloatArray) -> FloatArray:
         # the log-odds are w·x − b of the Bayes half-space
-        return special.expit(float(np.linalg.norm(self.augmented_region(0.0).normal)) * bayes_coordinate)
+        return special.expit(self.augmented_region(0.0).length * bayes_coordinate)
 
     def _difference_mass(self, label: int, first: Region, second: Region, keep: list[tuple[bool, bool]]) -> float:
         """P(X in exactly the chosen one of two half-spaces), by Owen's T: the sum of two wedges.

@@ -282,7 +282,11 @@ class GaussianMixtures(DensityTask):
         return np.min([low for low, _ in corners], axis=0), np.max([high for _, high in corners], axis=0)
 
     def closed_form(self) -> BinaryTask | None:
-        """The same law as a task with closed forms, where there is one."""
+        """The same law as a task with closed forms, where there is one; made once, with what it caches."""
+        return self._closed_form
+
+    @cached_property
+    def _closed_form(self) -> BinaryTask | None:
         if self.num_classes > 2:
             return None
         zero, one = self.classes

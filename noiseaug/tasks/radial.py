@@ -199,9 +199,9 @@ class ConcentricSpheres(RadialTask):
         return self.radius_1 if label else self.radius_0
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:
-        y = (rng.random(n) < self.prior).astype(int)
+        norms, y = self.sample_norms(n, rng)
         x = rng.standard_normal((n, self.dim))
-        x *= (np.where(y == 1, self.radius_1, self.radius_0) / np.linalg.norm(x, axis=1))[:, None]
+        x *= (norms / np.linalg.norm(x, axis=1))[:, None]
         return x, y
 
     def sample_norms(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, np.ndarray]:

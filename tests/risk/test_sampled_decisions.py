@@ -188,3 +188,10 @@ def test_calls_come_in_order_and_end_with_their_reader():
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     results.close()
     assert len(made) < 30
+
+
+def test_classes_whose_distance_has_no_square_are_sampled_right():
+    # the Bayes classifier says 0 everywhere, so the risk is the prior of 1; false alarm 1e-9
+    task = GaussianPair([1e-180, 0], [-1e-180, 0], [1, 1], prior=0.3)
+    found = risk.risk(task, smoothed(augmented(task, 0.1), 0.1), method="sampled", n=50_000, seed=0, failure_prob=1e-9)
+    assert found.lower <= 0.3 <= found.upper

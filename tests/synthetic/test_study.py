@@ -378,6 +378,7 @@ def test_a_study_samples_to_a_tolerance(tmp_path):
     assert study.describe()["parts"][0]["grid"]["tolerance"] == 0.03
     plain = tiny().describe()["parts"][0]["grid"]
     assert "tolerance" not in plain
+    assert "by_class" not in plain
     assert plain["n"] == 100_000
 
 
