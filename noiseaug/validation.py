@@ -136,7 +136,7 @@ def attribute(reference: str, otherwise: str) -> Any:
     try:
         found = importlib.import_module(module)
     except (ImportError, SyntaxError) as error:
-        raise InvalidInputError(f"cannot import {module}: {error}") from None
+        raise InvalidInputError(f"cannot import {module}: {first_line(error)}") from None
     except (Exception, SystemExit) as error:  # whatever the user's own code runs into
         raise InvalidInputError(f"cannot import {module}: {type(error).__name__}: {first_line(error)}") from error
     finally:

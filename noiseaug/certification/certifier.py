@@ -92,9 +92,8 @@ class Certifier:
     @property
     def classes(self) -> np.ndarray | None:
         """The classifier's own label of each class, or None where these are numbers from 0."""
-        classes = getattr(getattr(self.counter, "predictor", None), "classes", None)
-        numbered = classes is None or (classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes))))
-        return None if numbered else classes
+        classes: np.ndarray | None = getattr(getattr(self.counter, "predictor", None), "classes", None)
+        return classes
 
     def description(self, x: Any = None) -> dict[str, Any]:
         """What determines the votes and the certificates, as plain values; an input ``x`` adds how they are counted."""

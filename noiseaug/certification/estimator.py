@@ -115,12 +115,14 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
     def _counter(self, noise: str = "gaussian", batch: int = 1000) -> VoteCounter:
         return VoteCounter(self.base_, noise=make_noise(noise, self.smooth_sigma), seed=self._seed, batch=batch)
 
-    def _counts(self, X: ArrayLike) -> np.ndarray:
+    def _checked(self, X: ArrayLike) -> Any:
+        """Inputs like those of fit, dense."""
         check_is_fitted(self, "base_")
-        points = dense(
-            validate_data(self, X, reset=False, dtype=(np.float64, np.float32), accept_sparse=("csr", "csc"))
-        )
-        counter = self._counter()
+        rows = validate_data(self, X, reset=False, dtype=(np.float64, np.float32), accept_sparse=("csr", "csc"))
+        return dense(rows)
+
+    def _counts(self, X: ArrayLike) -> np.ndarray:
+        points, counter = self._checked(X), self._counter()
         # the votes of an input depend on the input alone, not on its place among others
         return np.array([counter.stream(x, 0, "estimation").take(int(self.votes)) for x in points])
 
@@ -160,10 +162,7 @@ class SmoothedClassifier(ClassifierMixin, BaseEstimator):
             noise: ``"gaussian"`` or ``"discrete"``.
             **options: passed on.
         """
-        check_is_fitted(self, "base_")
-        inputs = dense(
-            validate_data(self, X, reset=False, dtype=(np.float64, np.float32), accept_sparse=("csr", "csc"))
-        )
+        inputs = self._checked(X)
         return certify(
             self.base_,
             inputs,

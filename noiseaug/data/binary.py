@@ -10,6 +10,7 @@ import numpy as np
 from noiseaug.data.published import DATASETS
 from noiseaug.data.readers import NoSplitError, Part
 from noiseaug.errors import InvalidInputError
+from noiseaug.runs import read_file
 
 __all__ = ["CifarBinary"]
 
@@ -41,14 +42,14 @@ class CifarBinary:
     def _names(self) -> tuple[str, ...]:
         folder = self.path if self.path.is_dir() else self.path.parent
         try:
-            lines = (folder / "batches.meta.txt").read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError):
+            lines = read_file(folder / "batches.meta.txt").decode().split()
+        except (OSError, UnicodeDecodeError, InvalidInputError):
             return DATASETS["cifar10"].classes
         return tuple(lines) or DATASETS["cifar10"].classes
 
 
 def _records(path: Path) -> np.ndarray:
-    content = np.fromfile(path, np.uint8)
+    content = np.frombuffer(read_file(path), np.uint8)
     if not content.size or content.size % (1 + _PIXELS):
         raise InvalidInputError(
             f"{path} has {content.size} bytes; expected {1 + _PIXELS} for each image of CIFAR-10's binary version"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import run_all
 
 __all__ = ["Picture", "Sizes", "decode_images"]
@@ -122,8 +122,7 @@ def _decoded(work: tuple[Sequence[Picture], Sizes]) -> list[np.ndarray]:
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
                 arrays.append(_array(sizes, image))
         except Exception as error:  # Pillow's plugins raise anything on damaged files
-            line = " ".join(str(error).split()) or type(error).__name__
-            raise InvalidInputError(f"image {name} cannot be taken: {line}") from None
+            raise InvalidInputError(f"image {name} cannot be taken: {first_line(error)}") from None
     return arrays
 
 

@@ -112,6 +112,8 @@ def _texts(name: str, labels: np.ndarray) -> np.ndarray:
         return value
 
     values = labels.tolist()
-    if labels.dtype.kind == "O" and values and all(isinstance(value, int) for value in values):
-        return to_labels(name, np.array(values))
+    if labels.dtype.kind == "O" and values and all(isinstance(value, int | np.integer) for value in values):
+        if not -(2**63) <= min(values) <= max(values) < 2**63:
+            raise InvalidInputError(f"{name} runs from {min(values)} to {max(values)}; expected 64-bit integers")
+        return np.array(values, dtype=np.int64)
     return np.array([text(value) for value in values], dtype=np.str_)

@@ -12,7 +12,7 @@ before a byte of it is interpreted, each time it is read: CIFAR-10 comes as pick
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +44,10 @@ def load_data(name: str, root: Path | str | None = None, **options: str | None) 
         InvalidInputError: for an unknown name or class, and for files that are missing, not as published, or hold
             something else. Such a file stays as it is.
     """
-    name = named(name, options)
-    test = _load(name, "test", root)
+    load = _loader(named(name, options), root)
+    test = load("test")
     try:
-        return DataSource(test, _load(name, "train", root))
+        return DataSource(test, load("train"))
     except NoSplitError:
         return DataSource(test)
 
@@ -65,25 +65,31 @@ def load_images(name: str, split: str, *, root: Path | str | None = None, downlo
         InvalidInputError: as :func:`load_data` does, for an unknown split, and for inputs that are no images.
     """
     validation.choice("split", split, SPLITS)
-    found = _load(name, split, root, download)
+    found = _loader(name, root, download)(split)
     if len(found.shape) != 3:
         raise InvalidInputError(f"{name} has {split} inputs of shape {found.inputs.shape}; expected {IMAGE_SHAPES}")
     return found
 
 
-def _load(name: str, split: str, root: Path | str | None, download: bool = True) -> LabelledSet:
+def _loader(name: str, root: Path | str | None, download: bool = True) -> Callable[[str], LabelledSet]:
+    """What loads a split by its name; all of them by one reader, which may keep what it has read."""
     parts = DataName.parse(name)
-    if not parts.published:
-        found = LabelledSet.from_part(name, split, parts.reader().read(split))
-        return found if parts.picks is None else found.pick(parts.picks)
-    if parts.options:
+    if parts.published and parts.options:
         raise InvalidInputError(f"data is {name!r}; {parts.base} is a published set, which takes no options")
-    source = _source(parts.base)
-    contents = _contents(parts.base, source, split, root, download)
-    found = LabelledSet(name, split, *source.read(contents), source.classes)
-    if parts.picks is not None:
-        found = found.pick(parts.picks)
-    return found.take(slice(SPLITS.index(split), None, 2)) if source.interleaved else found
+    reader = None if parts.published else parts.reader()
+
+    def load(split: str) -> LabelledSet:
+        if reader is not None:
+            found = LabelledSet.from_part(name, split, reader.read(split))
+            return found if parts.picks is None else found.pick(parts.picks)
+        source = _source(parts.base)
+        contents = _contents(parts.base, source, split, root, download)
+        found = LabelledSet(name, split, *source.read(contents), source.classes)
+        if parts.picks is not None:
+            found = found.pick(parts.picks)
+        return found.take(slice(SPLITS.index(split), None, 2)) if source.interleaved else found
+
+    return load
 
 
 def _source(name: str) -> Source:

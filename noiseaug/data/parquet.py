@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from noiseaug.data.images import Sizes, decode_images
 from noiseaug.data.labels import to_labels
 from noiseaug.data.readers import NoSplitError, Part
-from noiseaug.data.tables import part_of_frames, split_frame
+from noiseaug.data.tables import label_column, part_of_frames, split_frame
 from noiseaug.errors import InvalidInputError, first_line
+from noiseaug.runs import open_file
 
 __all__ = ["Parquet"]
 
@@ -45,23 +46,24 @@ class Parquet:
     def read(self, split: str) -> Part:
         """One split; see :class:`~noiseaug.data.readers.Reader`."""
         sizes = Sizes(self.resize, self.centre_crop)
-        tables = {each: _table(files) for each in _SPLITS if (files := self._files(each))}
-        if not tables:
+        files = {each: found for each in _SPLITS if (found := self._files(each))}
+        if not files:
             raise NoSplitError(f"{self.path} has no files of a split; expected train-….parquet and test-….parquet")
-        pictured = _image_column(next(iter(tables.values())).schema)
+        schema = _schema(next(iter(files.values()))[0])
+        pictured = _image_column(schema)
         if pictured is None:
-            frames = {each: table.to_pandas() for each, table in tables.items()}
+            frames = {each: _table(paths).to_pandas() for each, paths in files.items()}
             if list(frames) == ["test"]:
                 frames = split_frame(frames["test"])
             return part_of_frames(str(self.path), frames, split, self.label, self.scale)
-        if split not in tables:
-            raise NoSplitError(f"{self.path} has no {split} split; it has {', '.join(tables)}")
-        column = self._label_column(tables[split])
-        labels = {each: to_labels(f"{self.path}: {column}", _column(table, column)) for each, table in tables.items()}
-        pictures = list(_pictures(tables[split], pictured))
-        images = decode_images(str(self.path), pictures, sizes)
-        names = _class_names(tables[split].schema, column)
-        return Part(images, labels[split], tuple(labels.values()), names)
+        if split not in files:
+            raise NoSplitError(f"{self.path} has no {split} split; it has {', '.join(files)}")
+        table = _table(files[split])
+        column = self._label_column(table.column_names)
+        others = {each: table if each == split else _table(paths, [column]) for each, paths in files.items()}
+        labels = {each: to_labels(f"{self.path}: {column}", _column(some, column)) for each, some in others.items()}
+        images = decode_images(str(self.path), list(_pictures(table, pictured)), sizes)
+        return Part(images, labels[split], tuple(labels.values()), _class_names(table.schema, column))
 
     def _files(self, split: str) -> list[Path]:
         if not self.path.is_dir():
@@ -73,28 +75,40 @@ class Parquet:
                 return found
         return []
 
-    def _label_column(self, table: Any) -> str:
-        known = [name for name in ([self.label] if self.label else _LABELS) if name in table.column_names]
+    def _label_column(self, columns: list[str]) -> str:
+        if self.label:
+            return label_column(str(self.path), columns, self.label)
+        known = [name for name in _LABELS if name in columns]
         if not known:
             raise InvalidInputError(
-                f"which column of {self.path} is the label? Give it as label=...; the columns are "
-                f"{', '.join(table.column_names)}"
+                f"which column of {self.path} is the label? Give it as label=...; the columns are {', '.join(columns)}"
             )
         return known[0]
 
 
-def _table(files: list[Path]) -> Any:
+def _opened(path: Path, use: Callable[[Any, IO[bytes]], Any]) -> Any:
+    """What pyarrow.parquet makes of an open file."""
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise InvalidInputError("parquet files need pyarrow; pip install 'noiseaug[parquet]'") from None
-    tables = []
-    for path in files:
-        try:
-            tables.append(parquet.read_table(path))
-        except (pyarrow.ArrowException, OSError) as error:
-            raise InvalidInputError(f"{path} is not a readable parquet file: {first_line(error)}") from None
+    try:
+        with open_file(path) as stream:
+            return use(parquet, stream)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InvalidInputError(f"{path} is not a readable parquet file: {first_line(error)}") from None
+
+
+def _schema(path: Path) -> Any:
+    return _opened(path, lambda parquet, stream: parquet.read_schema(stream))
+
+
+def _table(files: list[Path], columns: list[str] | None = None) -> Any:
+    """All rows of some files; all columns, or those of the given names that are there."""
+    tables = [_opened(path, lambda parquet, stream: parquet.read_table(stream, columns=columns)) for path in files]
+    import pyarrow
+
     try:
         return pyarrow.concat_tables(tables)
     except pyarrow.ArrowException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,14 @@ import numpy as np
 from noiseaug import validation
 from noiseaug.data.inputs import SCALING
 from noiseaug.data.labels import to_labels
-from noiseaug.data.readers import NoSplitError, Part
-from noiseaug.errors import InvalidInputError
+from noiseaug.data.readers import SPLITS, NoSplitError, Part
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.runs import read_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Table", "part_of_frames", "split_frame"]
+__all__ = ["Table", "label_column", "part_of_frames", "split_frame"]
 
 _LABELS = ("label", "y", "target", "class")  # names of a column of labels that need not be given
 _SPLIT = "split"  # the column that says which split a row is of
@@ -46,12 +47,15 @@ class Table:
 
     def read(self, split: str) -> Part:
         """One split; see :class:`~noiseaug.data.readers.Reader`."""
-        if self.path.is_dir():
-            files = {each: self.path / f"{each}.csv" for each in ("train", "test")}
-            frames = {each: _read_csv(path) for each, path in files.items() if path.is_file()}
-        else:
-            frames = split_frame(_read_csv(self.path))
-        return part_of_frames(str(self.path), frames, split, self.label, self.scale)
+        return part_of_frames(str(self.path), self._frames, split, self.label, self.scale)
+
+    @cached_property
+    def _frames(self) -> dict[str, pd.DataFrame]:
+        """The rows of each split."""
+        if not self.path.is_dir():
+            return split_frame(_read_csv(self.path))
+        files = {each: self.path / f"{each}.csv" for each in SPLITS}
+        return {each: _read_csv(path) for each, path in files.items() if path.is_file()}
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -66,8 +70,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         packed: Any = "gzip" if path.name.endswith(".gz") else None
         return pd.read_csv(io.BytesIO(content), sep=separator, compression=packed)
     except (ValueError, OSError, EOFError) as error:
-        line = " ".join(str(error).split())
-        raise InvalidInputError(f"{path} is no table: {line}") from None
+        raise InvalidInputError(f"{path} is no table: {first_line(error)}") from None
 
 
 def split_frame(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -97,15 +100,14 @@ def part_of_frames(
     validation.choice("scale", scale, _SCALES)
     if split not in frames:
         raise NoSplitError(f"{what} has no {split} rows; expected a column {_SPLIT}, or files train.csv and test.csv")
-    column = _label_column(what, list(frames[split].columns), label)
+    column = label_column(what, list(frames[split].columns), label)
+    for frame in frames.values():
+        label_column(what, list(frame.columns), column)
     tables = {each: _numbers(what, frame, column) for each, frame in frames.items()}
-    (names, rows), labels = (
-        tables[split],
-        {each: to_labels(f"{what}: {column}", f[column]) for each, f in frames.items()},
-    )
-    for other, _ in tables.values():
-        if other != names:
-            raise InvalidInputError(f"{what} has other columns to train on than to certify; expected the same ones")
+    labels = {each: to_labels(f"{what}: {column}", frame[column]) for each, frame in frames.items()}
+    names, rows = tables[split]
+    if any(other != names for other, _ in tables.values()):
+        raise InvalidInputError(f"{what} has other columns to train on than to certify; expected the same ones")
     notes: dict[str, Any] = {}
     if scale == "standard":
         base = tables.get("train", tables[split])[1]
@@ -117,7 +119,8 @@ def part_of_frames(
         return Part(rows.astype(np.float32), labels[split], tuple(labels.values()), None, notes)
 
 
-def _label_column(what: str, columns: list[Any], label: str) -> str:
+def label_column(what: str, columns: list[Any], label: str) -> str:
+    """The column of the labels: the given one, which must be there, else the only one with a known name."""
     if label:
         if label not in columns:
             raise InvalidInputError(f"{what} has no column {label}; it has {_listed(columns)}")

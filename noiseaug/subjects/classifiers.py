@@ -13,7 +13,7 @@ import numpy as np
 
 from noiseaug import validation
 from noiseaug.data import DataName, DataSource, LabelledSet, load_data, load_images
-from noiseaug.errors import InvalidInputError
+from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.registry import Entry, Registry
 from noiseaug.runs import read_file
 from noiseaug.subjects.own import made, over_the_classes_of, placed
@@ -103,7 +103,10 @@ def load_classifier(
     source, _, rest = name.partition(":")
     if source in SOURCES:
         return _vision(SOURCES[source].load)(rest, shape, count, weights)
-    expected = f"{', '.join(BASES)}, a training run, a checkpoint, module:attribute or a .joblib file"
+    named = ", ".join(f"{each}:NAME" for each in SOURCES)
+    expected = (
+        f"{', '.join(BASES)}, a training run, a checkpoint, module:attribute, {named}, or an .onnx or .joblib file"
+    )
     found = validation.attribute(name, f"classifier is {name!r}; expected {expected}")
     if weights is None:
         return made(found, name, shape, count)
@@ -155,9 +158,7 @@ def _stored(name: str) -> Any:
     try:
         return joblib.load(name)
     except Exception as error:  # whatever a file of another kind runs into
-        raise InvalidInputError(
-            f"{name} is not a readable .joblib file: {str(error) or type(error).__name__}"
-        ) from None
+        raise InvalidInputError(f"{name} is not a readable .joblib file: {first_line(error)}") from None
 
 
 def _vision(load: Callable[[], Any]) -> Any:

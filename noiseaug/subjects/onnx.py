@@ -61,7 +61,7 @@ class OnnxClassifier:
         return labels
 
     def _scores(self, batch: np.ndarray) -> np.ndarray:
-        """Scores of shape (m, K): the first output, or the only one with a row for each input."""
+        """Scores of shape (m, K): the first output that has a float, or a row of them, for each input."""
         count = len(batch)
         rows = batch.reshape(count, -1) if self._flat else batch
         rows = rows.astype(self._dtype)

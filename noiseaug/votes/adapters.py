@@ -11,7 +11,7 @@ import numpy as np
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoiseaugError, first_line
-from noiseaug.votes.logits import logits_of
+from noiseaug.votes.logits import in_eval_mode, logits_of
 
 __all__ = ["Predictor", "answers", "as_predictor", "checked_labels", "class_positions"]
 
@@ -39,6 +39,8 @@ class Predictor:
         if not known:
             raise InvalidInputError("the number of classes is not known; give it as num_classes=...")
         object.__setattr__(self, "num_classes", known)
+        if self.classes is not None and _numbered(self.classes):
+            object.__setattr__(self, "classes", None)
 
 
 def as_predictor(base: Any, num_classes: int | None = None) -> Predictor:
@@ -101,6 +103,11 @@ def class_positions(classes: np.ndarray, labels: Any) -> np.ndarray:
             f"labels hold {shown}; expected one of the classifier's classes for each input, {known}"
         )
     return np.array([names[value] for value in texts], dtype=np.int64)
+
+
+def _numbered(classes: np.ndarray) -> bool:
+    """Whether the classes are the numbers from 0."""
+    return classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes)))
 
 
 def _agreed(given: int, own: int) -> int:
@@ -174,7 +181,7 @@ class _FittedLabels:
             rows = pd.DataFrame(rows, columns=names)
         labels = np.asarray(self.base.predict(rows))
         count = len(self.classes)
-        if labels.ndim != 1 or (self.classes.dtype.kind in "iu" and (self.classes == np.arange(count)).all()):
+        if labels.ndim != 1 or _numbered(self.classes):
             return labels
         order = np.argsort(self.classes)
         found = order[np.minimum(np.searchsorted(self.classes, labels, sorter=order), count - 1)]
@@ -193,19 +200,13 @@ class _TorchLabels:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         torch = sys.modules["torch"]
-        trained = [part for part in self.module.modules() if part.training]
         weight = next((each for each in self.module.parameters() if each.is_floating_point()), None)
         inputs = torch.from_numpy(batch)
         if weight is not None:
             inputs = inputs.to(device=weight.device, dtype=weight.dtype)
-        try:
-            self.module.eval()
-            with torch.inference_mode():
-                logits = self.module(inputs)
-        finally:
-            for part in trained:
-                part.training = True
-        logits = logits_of(logits, len(batch), self.num_classes, "the torch module")
+        with in_eval_mode(self.module), torch.inference_mode():
+            output = self.module(inputs)
+        logits = logits_of(output, len(batch), self.num_classes, "the torch module")
         if bool(logits.isnan().any()):
             raise InvalidInputError("the torch module returned NaN; expected finite logits")
         labels: np.ndarray = logits.argmax(1).cpu().numpy()

@@ -44,7 +44,7 @@ _VERSION = 1  # of the meaning of a seed
 _BLOCK_VALUES = 1 << 16
 _WORTH_A_THREAD = 1 << 15  # coordinates, some 0.1 ms
 _MOST_THREADS = 4
-_MOST_BATCH = 10**7
+MOST_BATCH = 10**7
 
 
 class Stream(Protocol):
@@ -132,7 +132,7 @@ class VoteCounter:
         self.num_classes = self.predictor.num_classes
         self.noise = noise
         self.seed = _whole("seed", seed)
-        self.batch = validation.integer("batch", batch, at_most=_MOST_BATCH)
+        self.batch = validation.integer("batch", batch, at_most=MOST_BATCH)
         self._idle: list[np.ndarray] = []  # flat buffers between two calls
 
     def __getstate__(self) -> dict[str, Any]:

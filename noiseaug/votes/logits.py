@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["described", "find_logits", "logits_of"]
+__all__ = ["described", "find_logits", "in_eval_mode", "logits_of"]
+
+
+@contextmanager
+def in_eval_mode(module: Any) -> Iterator[None]:
+    """A torch module in eval mode; afterwards each of its parts is in the mode in which it was."""
+    trained = [part for part in module.modules() if part.training]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part in trained:
+            part.training = True
 
 
 def find_logits(output: Any, votes: int, num_classes: int | None = None) -> Any:

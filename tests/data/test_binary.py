@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,9 @@ def test_it_holds_what_the_python_version_holds(tmp_path):
     published = load_data("cifar10").test
     write(tmp_path / "test_batch.bin", published.inputs, published.labels)
     assert load_data(str(tmp_path / "test_batch.bin")).test.digest == published.digest
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "test_batch.bin")
+    assert "is no regular file" in complaint(lambda: load_data(str(tmp_path / "test_batch.bin")))

@@ -26,6 +26,7 @@ from tests.helpers.library import complaint
         (np.array(["dog", "cät", "dog"], object), ("cät", "dog"), [1, 0, 1]),
         (np.array([[2], [1], [2]], np.uint8), ("1", "2"), [1, 0, 1]),
         (np.array([2, 1, 2], object), ("1", "2"), [1, 0, 1]),
+        (np.array([np.int64(2), np.int64(1), np.int64(2)], object), ("1", "2"), [1, 0, 1]),
     ],
 )
 def test_labels_are_mapped_and_their_names_kept(y, classes, places):
@@ -62,3 +63,7 @@ def test_classes_are_those_of_all_splits():
     data = DataSource.from_arrays("a", np.eye(3), ["b", "c", "b"], np.eye(3), ["a", "b", "c"])
     assert data.test.classes == data.train.classes == ("a", "b", "c")
     assert data.test.labels.tolist() == [1, 2, 1]
+
+
+def test_integers_beyond_64_bits_are_refused():
+    assert "expected 64-bit integers" in complaint(lambda: to_labels("y", np.array([2**70, 1], object)))

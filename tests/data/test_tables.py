@@ -90,3 +90,9 @@ def test_files_that_are_no_tables(tmp_path):
     FRAME.to_csv(tmp_path / "b" / "test.csv", index=False)
     FRAME[["count", "size", "species"]].to_csv(tmp_path / "b" / "train.csv", index=False)
     assert "other columns to train on" in complaint(lambda: load_data(str(tmp_path / "b"), label="species"))
+
+
+def test_a_split_without_labels_is_refused(tmp_path):
+    FRAME.to_csv(tmp_path / "test.csv", index=False)
+    FRAME.drop(columns="species").to_csv(tmp_path / "train.csv", index=False)
+    assert "has no column species" in complaint(lambda: load_data(str(tmp_path), label="species"))

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseaug import validation
+from noiseaug.certificates import MOST_VOTES
 from noiseaug.confidence import check_failure_prob, majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN
@@ -40,7 +41,7 @@ class SeededCounter(Counter, Protocol):
     noise: Noise
 
 
-_MOST, _MOST_VOTES = 10**5, 10**9
+_MOST = 10**5
 
 _TYPES = {
     "index": "int64",
@@ -282,7 +283,7 @@ def _assault(
         tuple(kind(radius, steps) for radius in levels),
         validation.integer("samples", samples, at_most=_MOST),
         validation.affordable("restarts", restarts, _MOST, 10, "attacks"),
-        validation.affordable("n", n, _MOST_VOTES, 1e5, "votes"),
+        validation.affordable("n", n, MOST_VOTES, 1e5, "votes"),
         check_failure_prob("failure_prob", failure_prob) / (1 + len(levels)),
     )
 

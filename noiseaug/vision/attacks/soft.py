@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
 from noiseaug.vision.device import Share
+from noiseaug.votes.logits import in_eval_mode
 
 __all__ = [
     "DDN",
@@ -269,16 +270,13 @@ def _ascent(model: nn.Module, point: Tensor, y: Tensor, noise: Tensor | None) ->
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Eval mode, so that batch norm keeps its statistics, and no gradients for parameters; undone at the end."""
-    trained = [part for part in model.modules() if part.training]
     learned = [weight for weight in model.parameters() if weight.requires_grad]
     try:
-        model.eval()
         for weight in learned:
             weight.requires_grad_(False)
-        yield
+        with in_eval_mode(model):
+            yield
     finally:
-        for part in trained:
-            part.training = True
         for weight in learned:
             weight.requires_grad_(True)
 

@@ -32,13 +32,12 @@ from noiseaug.vision.device import PRECISIONS, as_device
 from noiseaug.vision.engine.inference import Network, prepare
 from noiseaug.vision.engine.packed import PackedVotes, Segment, packed_input
 from noiseaug.votes import GaussianNoise, Noise, NoisyRows, as_predictor, noisy_rows
-from noiseaug.votes.counting import Purpose
+from noiseaug.votes.counting import MOST_BATCH, Purpose
 
 __all__ = ["DeviceStream", "TorchBase", "TorchCounter", "TorchStream"]
 
 _TF32 = "tf32"
 _MOST_VOTES = 1 << 32  # that the counter of their noise can tell apart
-_MOST_BATCH = 10**7
 _FIRST_BATCH = 128  # of noise from the CPU, then twice as many each time
 _AHEAD = 4  # tasks a thread that are handed out before the first is done
 
@@ -92,7 +91,7 @@ class TorchBase:
                 )
             object.__setattr__(self, "shape", tuple(validation.integer("shape", side) for side in shape))
         if self.batch is not None:
-            object.__setattr__(self, "batch", validation.integer("batch", self.batch, at_most=_MOST_BATCH))
+            object.__setattr__(self, "batch", validation.integer("batch", self.batch, at_most=MOST_BATCH))
 
     def vote_counter(
         self, *, noise: Noise, num_classes: int | None = None, seed: int = 0, batch: int | None = None
@@ -139,7 +138,7 @@ class TorchCounter:
         given = base.num_classes if num_classes is None else num_classes
         self.base, self.noise, self.seed = base, noise, seed
         self.num_classes = as_predictor(base.model, given).num_classes
-        self.batch = base.batch if batch is None else validation.integer("batch", batch, at_most=_MOST_BATCH)
+        self.batch = base.batch if batch is None else validation.integer("batch", batch, at_most=MOST_BATCH)
         self.device = as_device(base.device)
         elsewhere = self.device.type != "cpu" if noise_on_device is None else noise_on_device
         self.noise_on_device = elsewhere and type(noise) is GaussianNoise

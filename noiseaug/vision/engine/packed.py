@@ -247,7 +247,7 @@ class PackedVotes:
         """A batch as one graph; None where the network does what a graph cannot, or it counts otherwise."""
         try:
             graph = _captured(self._plain_step)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
             self.obstacles["CUDA graph"] = first_line(error)
@@ -284,7 +284,7 @@ def _captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph:
         # torch's own stream belongs to whichever device captured first
         with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
             step()
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError:
         torch.cuda.set_stream(current)  # a failed capture leaves its own

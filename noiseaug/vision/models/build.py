@@ -20,6 +20,7 @@ from torch import nn
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.vision.models.registry import ARCHITECTURES, Shape
+from noiseaug.votes.logits import in_eval_mode
 
 __all__ = [
     "CIFAR10_MEAN",
@@ -185,18 +186,13 @@ def _may_give_logits(part: nn.Module) -> bool:
 
 def _try_out(model: Classifier) -> None:
     """Sends a black image through, so that a network that does not fit is refused now and in one line."""
-    trained = [part for part in model.modules() if part.training]
     # two, so that a network that loses the batch is found out
     images = torch.zeros(2, *model.shape, device=model.mean.device, dtype=model.mean.dtype)
     try:
-        model.eval()
-        with torch.no_grad():
+        with in_eval_mode(model), torch.no_grad():
             logits = model(images)
     except (RuntimeError, ValueError) as error:
         raise _misfit(model.arch, model.shape, error) from None
-    finally:
-        for part in trained:
-            part.training = True
     found = tuple(getattr(logits, "shape", ()))
     if found != (2, model.num_classes):
         raise InvalidInputError(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from noiseaug.errors import InvalidInputError, first_line
-from noiseaug.votes.logits import described, find_logits, logits_of
+from noiseaug.votes.logits import described, find_logits, in_eval_mode, logits_of
 
 __all__ = ["LogitsOf", "count_logits"]
 
@@ -47,20 +47,15 @@ def count_logits(network: nn.Module, shape: tuple[int, ...], name: str, likely: 
     Raises:
         InvalidInputError: for a network that does not take inputs of this shape or returns no logits.
     """
-    trained = [part for part in network.modules() if part.training]
     weight = next((each for each in network.parameters() if each.is_floating_point()), torch.zeros(()))
     inputs = torch.full((2, *shape), 0.5, device=weight.device, dtype=weight.dtype)
     try:
-        network.eval()
-        with torch.no_grad():
+        with in_eval_mode(network), torch.no_grad():
             output: Any = network(inputs)
     except Exception as error:  # a network of the user's own can raise anything
         raise InvalidInputError(
             f"{name} does not take inputs of shape {'×'.join(map(str, shape))}: {first_line(error)}"
         ) from None
-    finally:
-        for part in trained:
-            part.training = True
     logits = find_logits(output, 2)
     if logits is None:
         logits = find_logits(output, 2, likely)
