@@ -33,12 +33,14 @@ def compared(limit: GaussianLimit, grid: pd.DataFrame) -> pd.DataFrame:
     kept = kept[(kept["train_sigma"] > 0) & (kept["smooth_sigma"] > 0)]
     table = kept.groupby(["train_sigma", "smooth_sigma"], as_index=False)["value"].mean()
     pairs = list(zip(table["train_sigma"], table["smooth_sigma"], strict=True))
+    edges = {alpha: limit.edges(alpha) for alpha in table["train_sigma"].unique()}
+    middle = len(limit.variances) // 2
     return table.assign(
         measured_accuracy=(1 - table["value"]).round(4),
         classes_kept=[limit.accuracy(alpha, beta) for alpha, beta in pairs],
-        first_edge=[round(float(np.sort(limit.edges(alpha)[1])[0]), 4) for alpha, _ in pairs],
-        median_edge=[round(float(np.sort(limit.edges(alpha)[1])[5]), 4) for alpha, _ in pairs],
-        largest_lower_edge=[round(float(limit.edges(alpha)[0].max()), 4) for alpha, _ in pairs],
+        first_edge=[round(float(edges[alpha][1].min()), 4) for alpha, _ in pairs],
+        median_edge=[round(float(np.sort(edges[alpha][1])[middle]), 4) for alpha, _ in pairs],
+        largest_lower_edge=[round(float(edges[alpha][0].max()), 4) for alpha, _ in pairs],
     ).drop(columns="value")
 
 

@@ -128,13 +128,21 @@ def test_many_malformed_calls_of_networks(heavy, checkpoint, tmp_path, part):
     check(heavy, list(calls.some(2000 + part, 200, names(True))), tmp_path, checkpoint)
 
 
-def test_a_crash_and_a_hang_would_be_seen(light, tmp_path):
-    crash = calls.Call(("--nonsense",), calls._nothing, False, "a call that is not refused")
-    assert faults(light, crash, tmp_path / "a") == ""
+def test_a_crash_a_good_call_and_a_file_left_behind_would_be_seen(light, tmp_path):
+    def own(body):
+        arguments = ("certify", *calls.WORKING["certify"], "--classifier", "mine:label", "--classes", "2")
+        return calls.Call(arguments, lambda folder: (folder / "mine.py").write_text(body), True, "own code")
+
+    assert "status -9" in faults(light, own("import os\nos.kill(os.getpid(), 9)\n"), tmp_path / "crash")
+    assert "written" in faults(light, own("open('left', 'w').close()\n1 / 0\n"), tmp_path / "left")
     worked = calls.Call(("figures", "list"), calls._nothing, True, "a good call")
-    assert "status 0" in faults(light, worked, tmp_path / "b")
-    written = calls.Call(("data", "x"), lambda folder: None, False, "")
-    assert faults(light, written, tmp_path / "c") == ""
+    assert "status 0" in faults(light, worked, tmp_path / "good")
+    refused = calls.Call(("--nonsense",), calls._nothing, True, "a refusal")
+    assert faults(light, refused, tmp_path / "refused") == ""
+    either = calls.Call(("--nonsense",), calls._nothing, False, "a call that may be refused")
+    assert faults(light, either, tmp_path / "either") == ""
+    unknown = calls.Call(("data", "x"), calls._nothing, False, "an unknown data set")
+    assert faults(light, unknown, tmp_path / "unknown") == ""
 
 
 def test_new_options_are_tried_without_being_named():

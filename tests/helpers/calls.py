@@ -5,6 +5,7 @@ Options and their kinds are read from the commands themselves, so that a new opt
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -158,10 +159,6 @@ def lay_out(folder: Path, checkpoint: bytes | None = None) -> None:
     damage.npz(folder / "d.npz")
     write(folder / "a.jsonl", range(0, 12, 2), shard="0/2", noise_error=0.0)
     write(folder / "b.jsonl", range(1, 12, 2), shard="1/2", noise_error=0.0)
-    sure = random.Random(10**6)
-    sure.random = lambda: 1.0  # type: ignore[method-assign]
-    damage.tsv(folder / "p.tsv", sure)
-    damage.table(folder / "g.csv", sure)
     (folder / "s.toml").write_text(
         "[[part]]\ntask = 'ConcentricGaussians'\nfixed = {dim = 3, std_1 = 0.3, std_0 = 0.4}\n"
         "grid = {train_sigma = [0, 0.2], smooth_sigma = [0.25]}\n"
@@ -211,20 +208,10 @@ def _odd_option(rng: random.Random, command: str) -> Call:
     else:
         value = rng.choice(WORDS + FLOATS + INTEGERS)
     flag = option.opts[0]
-    if command in LONG and option.name in (
-        "jobs",
-        "seed",
-        "out",
-        "root",
-        "fast",
-        "everything",
-        "resume",
-        "dask",
-        "names",
-    ):
-        value, sure = "x y", option.name in ("jobs", "seed")
-    if command in LONG and not sure:
-        return _call(command, ("--nonsense", flag), _nothing, True, "an unknown option")
+    if command in LONG:
+        if option.name not in ("jobs", "seed"):
+            return _call(command, ("--nonsense", flag), _nothing, True, "an unknown option")
+        value, sure = "x y", True
     rest = _without(working, flag)
     given = (flag,) if getattr(option, "is_flag", False) else (flag, value)
     return _call(command, (*rest, *given), _fill_places, sure, f"{flag} = {value[:60]!r}")
@@ -245,8 +232,6 @@ def _without(arguments: tuple[str, ...], flag: str) -> tuple[str, ...]:
 
 
 def _fill_places(folder: Path) -> None:
-    import os
-
     os.mkfifo(folder / "FIFO")
     (folder / "folder").mkdir()
     (folder / "folder" / "x").write_text("x")
@@ -270,10 +255,10 @@ def _odd_file(rng: random.Random, command: str) -> Call:
     told, make, sure = _damage_of(rng, name)
 
     def apply(folder: Path) -> None:
-        (folder / name).unlink()
+        (folder / name).unlink(missing_ok=True)
         make(folder / name)
 
-    return _call(command, arguments, apply, sure and command not in ("data",), f"{name}: {told}")
+    return _call(command, arguments, apply, sure, f"{name}: {told}")
 
 
 def _damage_of(rng: random.Random, name: str) -> tuple[str, damage.Maker, bool]:

@@ -21,7 +21,7 @@ def seeded(seed=0):
 
 def smooth_model(classes=4, dim=6, dtype=torch.float64, seed=1):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(dim, 8), nn.Tanh(), nn.Linear(8, classes)).to(dtype)
+    return nn.Sequential(nn.Flatten(), nn.Linear(dim, 8), nn.Tanh(), nn.Linear(8, classes)).to(dtype)
 
 
 def images(b=5, dim=6, classes=4, dtype=torch.float64, seed=2):

@@ -27,17 +27,9 @@ from noiseaug.vision.attacks import (  # noqa: E402
 from noiseaug.vision.attacks import soft as attacks  # noqa: E402
 from tests.helpers.half_spaces import UNIT, HalfSpace, at_distance  # noqa: E402
 from tests.helpers.networks import Camera  # noqa: E402
+from tests.helpers.objectives import seeded, smooth_model  # noqa: E402
 
 nn = torch.nn
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def smooth_model(classes=4, dim=6, dtype=torch.float64, seed=1):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Flatten(), nn.Linear(dim, 8), nn.Tanh(), nn.Linear(8, classes)).to(dtype)
 
 
 # --- the direction

@@ -24,6 +24,8 @@ from noiseaug.vision.objectives import make_objective
 from noiseaug.vision.training import default_recipe, job
 from tests.helpers.running import PATIENCE, call_root, dask_cluster, start, wait_until
 
+pytestmark = pytest.mark.usefixtures("no_pictures", "one_thread")  # more threads round otherwise in training
+
 ALPHAS, BETAS, SEEDS = (0.3, 0.6), (0.0, 0.4), (0, 1)
 MODELS = {f"a{alpha:g}-s{seed}" for alpha in ALPHAS for seed in SEEDS}
 
@@ -33,21 +35,6 @@ def cluster():
     """Address of a Dask scheduler."""
     with dask_cluster() as (_, address):
         yield address
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Drawing takes longer than these grids do."""
-    monkeypatch.setattr(grids, "draw", lambda *arguments: {})
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """More threads round otherwise in training."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from noiseaug.vision.models import (  # noqa: E402
 )
 from tests.helpers.networks import quick_ones  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPES = {"mnist": (1, 28, 28), "cifar": (3, 32, 32), "digits": (1, 8, 8), "odd": (2, 17, 21)}
 EVERY = [
     pytest.param(arch, shape, id=f"{arch}-{name}", marks=pytest.mark.slow if arch == "resnet50" else ())
@@ -32,14 +34,6 @@ EVERY = [
     # resnet110 is the code of resnet20, but slow, and resnet50 is large
     if name in {"resnet110": ("cifar", "digits"), "resnet50": ("digits",)}.get(arch, SHAPES)
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def images(shape, count=3, seed=0):
