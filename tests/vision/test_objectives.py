@@ -201,7 +201,7 @@ def test_stability_looks_at_the_clean_images_in_the_same_batch():
     loss, logits = make_objective("stability", 0.25, copies=2).loss(model, x, y, generator=seeded(5))
     (batch,) = model.batches
     assert torch.equal(batch[:5], x)
-    noisy = model.model(x + draw_noise(x, 2, 0.25, seeded(5)))
+    noisy = model.model((x + draw_noise(x, 2, 0.25, seeded(5))).flatten(0, 1)).unflatten(0, (2, 5))
     torch.testing.assert_close(logits, noisy.detach())
     clean = model.model(x)
     cross = sum(F.cross_entropy(each, clean.softmax(1)) for each in noisy) / 2
