@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from noiseaug import plotting, predictors, tasks
 from tests.helpers.running import python
@@ -65,7 +66,7 @@ for figure in custom.PRESET.draw(table).values():
     assert figure._repr_png_().startswith(b"\\x89PNG")
     assert figure.axes[0].xaxis.label.get_fontsize() < 20  # in the project's style for all that
 assert unchanged()
-assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+assert "matplotlib.pyplot" not in sys.modules  # whose import would take a second
 plotting.use_style()
 assert mpl.rcParams["font.size"] < 20 and mpl.get_backend() == "svg"
 """
@@ -74,3 +75,21 @@ assert mpl.rcParams["font.size"] < 20 and mpl.get_backend() == "svg"
 def test_pictures_leave_the_users_settings_alone():
     outcome = python("-c", STATE)
     assert outcome.status == 0, outcome.err
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "last"),
+    [
+        ("train_sigma", "#a5cd90", "#2c3172"),
+        ("smooth_sigma", "#edb081", "#4b2362"),
+        ("radius", "#0b0405", "#def5e5"),
+        ("anything", "#0b0405", "#def5e5"),
+    ],
+)
+def test_a_column_has_its_colours(column, first, last):
+    colour_map = plotting.colour_map(column)
+    assert [to_hex(colour_map(end)) for end in (0.0, 1.0)] == [first, last]
+    three = plotting.colours(column, 3)
+    # the last of four colours is left out, as it hardly differs from black or white
+    assert three == [pytest.approx(colour_map(place)[:3]) for place in (0.2, 0.4, 0.6)]
+    assert plotting.colours(column, 0) == []

@@ -210,7 +210,7 @@ def draw_interference(neighbours: Neighbours, pairs: pd.DataFrame, title: str, n
     order = list(dict.fromkeys(pairs["second"]))
     grid = pairs.pivot(index="first", columns="second", values="half_distance")[order]
     grid = grid.reindex([name for name in order if name in grid.index])
-    mesh = left.imshow(grid.to_numpy(), cmap="mako")
+    mesh = left.imshow(grid.to_numpy(), cmap=plotting.colour_map("radius"))
     left.set_xticks(range(len(order)), map(for_picture, order), rotation=90 if max(map(len, order)) > 3 else 0)
     left.set_yticks(range(len(grid)), map(for_picture, grid.index))
     left.set_xlabel("class of the nearest point")

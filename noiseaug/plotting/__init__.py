@@ -1,13 +1,12 @@
 """Pictures of tidy tables in one style; nothing here computes a risk.
 
-Imports only ``tables`` and ``errors``, and matplotlib and seaborn when something is drawn.
+Imports only ``tables`` and ``errors``, and matplotlib when something is drawn.
 """
 
 from noiseaug.plotting.drawing import (
     LABELS,
     benefit_map,
     class_map,
-    colours,
     curves,
     diagonal,
     finish,
@@ -20,6 +19,7 @@ from noiseaug.plotting.drawing import (
     reference_points,
     sampled_points,
 )
+from noiseaug.plotting.palettes import colour_map, colours
 from noiseaug.plotting.released import METHODS, plot_field
 from noiseaug.plotting.styling import new_figure, style, use_style
 
@@ -28,6 +28,7 @@ __all__ = [
     "METHODS",
     "benefit_map",
     "class_map",
+    "colour_map",
     "colours",
     "curves",
     "diagonal",

@@ -15,6 +15,7 @@ import numpy as np
 
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import for_picture
+from noiseaug.plotting.palettes import colour_map, colours
 from noiseaug.plotting.styling import style
 from noiseaug.tables import QUANTITIES
 
@@ -28,7 +29,6 @@ __all__ = [
     "LABELS",
     "benefit_map",
     "class_map",
-    "colours",
     "curves",
     "diagonal",
     "finish",
@@ -52,15 +52,6 @@ LABELS = {
     "task_prior": "prior π",
 }
 """Axis labels of table columns and quantities, in the papers' symbols."""
-
-_MAPS = {"train_sigma": "crest", "smooth_sigma": "flare", "radius": "mako"}
-
-
-def colours(column: str, count: int) -> list[Any]:
-    """``count`` colours for the values of a column, from light to dark."""
-    import seaborn as sns
-
-    return list(sns.color_palette(_MAPS.get(column, "mako"), count + 1))[:count] if count else []
 
 
 @style()
@@ -171,12 +162,10 @@ def level_map(axes: Axes, table: pd.DataFrame, x: str, y: str, value: str) -> An
     Returns:
         The mappable, for a colour bar.
     """
-    import seaborn as sns
-
     grid = table.pivot(index=y, columns=x, values=value)
-    palette = sns.color_palette(_MAPS.get("train_sigma", "crest"), as_cmap=True)
     found = grid.to_numpy(float)[grid.notna().to_numpy()]
     low, high = (found.min(), found.max()) if len(found) else (0.0, 1.0)
+    palette = colour_map("train_sigma")
     image = axes.imshow(grid.to_numpy(float), cmap=palette, origin="lower", aspect="auto", vmin=low, vmax=high)
     for (row, column), level in np.ndenumerate(grid.to_numpy(float)):
         if not np.isnan(level):
@@ -276,13 +265,12 @@ def class_map(axes: Axes, places: Sequence[ArrayLike], labels: ArrayLike, outlin
         labels: the class of each cell, shape (m, n).
         outline: further labels, whose borders are drawn as lines; shape (m, n).
     """
-    import seaborn as sns
     from matplotlib.colors import ListedColormap
 
     across, up = (np.asarray(each, dtype=float) for each in places)
     shown, lines = np.asarray(labels).T, None if outline is None else np.asarray(outline).T
     count = 1 + int(max(shown.max(), 0 if lines is None else lines.max()))
-    palette = ListedColormap(sns.color_palette("crest", count))
+    palette = ListedColormap(colour_map("train_sigma")(np.linspace(0, 1, count + 2)[1:-1]))
     axes.pcolormesh(across, up, shown, cmap=palette, vmin=-0.5, vmax=count - 0.5, shading="nearest", alpha=0.55)
     if lines is not None:
         for label in range(count):

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,17 +18,12 @@ _COLUMN_WIDTH = 3.4  # inches of a journal's column
 _LEAST_SIZE = 4.6, 2.7  # inches that a title and the label of a colour bar need
 
 
+@cache
 def _settings() -> Any:
-    import seaborn as sns
-    from cycler import cycler
+    import matplotlib as mpl
 
-    own = {
-        "axes.grid": True,
-        "grid.alpha": 0.35,
-        "figure.dpi": 100,
-        "axes.prop_cycle": cycler(color=sns.color_palette("deep")),
-    }
-    return {**sns.plotting_context("paper"), **sns.axes_style("ticks"), **own}
+    with resources.as_file(resources.files("noiseaug.plotting") / "noiseaug.mplstyle") as path:
+        return mpl.rc_params_from_file(path, use_default_template=False)
 
 
 @contextmanager

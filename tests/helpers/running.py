@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HEAVY = ("torch", "matplotlib", "seaborn", "pandas", "scipy", "sklearn", "joblib", "dask", "distributed")
+HEAVY = ("torch", "matplotlib", "pandas", "scipy", "sklearn", "joblib", "dask", "distributed")
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 280  # seconds after which a process is taken for stuck; five times what the slowest needs on a busy machine

@@ -34,7 +34,6 @@ LACKING = [
     "typer",
     "rich",
     "joblib",
-    "seaborn",
     "matplotlib",
     "threadpoolctl",
     "tqdm",

@@ -38,11 +38,9 @@ def draw(table: pd.DataFrame) -> Mapping[str, Figure]:
     """Risk and average certified radius over (α, β), for the first dimension of the table."""
     here = table[table["task_dim"] == table["task_dim"].min()]
     figure, axes = plotting.new_figure(1, 2)
-    for panel, quantity, colour_map in zip(axes[0], ("risk", "acr"), ("Greys", "crest_r"), strict=True):
-        import seaborn as sns
-
+    maps = "Greys", plotting.colour_map("train_sigma").reversed()
+    for panel, quantity, colour in zip(axes[0], ("risk", "acr"), maps, strict=True):
         grid = here[here["quantity"] == quantity].pivot(index="train_sigma", columns="smooth_sigma", values="value")
-        colour = sns.color_palette(colour_map, as_cmap=True)
         mesh = panel.pcolormesh(grid.columns, grid.index, grid.to_numpy(), cmap=colour, shading="nearest", vmin=0)
         figure.colorbar(mesh, ax=panel, label=plotting.LABELS[quantity])
         plotting.diagonal(panel, 0, float(grid.columns.max()))
