@@ -82,7 +82,7 @@ class Estimates:
         self.method[place] = np.where(numeric, METHOD_NAMES.index("numeric"), METHOD_NAMES.index("exact"))
 
     def put_all(self, place: Any, estimates: Sequence[Estimate]) -> None:
-        """Estimates one by one along the axis that the place leaves."""
+        """Estimates one by one, at places that are an array of indices for each axis or leave one axis."""
         for name in ("value", "lower", "upper", "n", "failure_prob"):
             getattr(self, name)[place] = [getattr(estimate, name) for estimate in estimates]
         self.method[place] = [METHOD_NAMES.index(estimate.method) for estimate in estimates]

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
-from noiseaug.regions import IntervalUnion, Region
+from noiseaug.regions import IntervalUnion, LatticeSet, Region
 from noiseaug.regions.intervals import level_sets
+from noiseaug.regions.lattice import smoothed_sets
 from noiseaug.tasks import BinaryTask, DensityRule, DensityTask, KernelRule, PointMasses, Task
 from noiseaug.validation import FloatArray
 
@@ -166,7 +167,8 @@ def smoothed_together(
 ) -> list[list[SmoothedRegion]]:
     """The smoothed classifiers over each region at each level; their decisions and certified regions come at once.
 
-    For unions of intervals all of these are searched together. Other regions find them when they are asked.
+    For unions of intervals all of these are searched together, and for sets of cells the decisions are. Other regions
+    find them when they are asked.
 
     Args:
         bases: regions.
@@ -174,6 +176,12 @@ def smoothed_together(
         radii: where certified regions will be asked for, shape (k,).
     """
     predictors = [[SmoothedRegion(base, sigma) for sigma in smooth_sigmas] for base in bases]
+    sets = [base for base in bases if isinstance(base, LatticeSet)]
+    if len(sets) == len(bases) and len({one.grid for one in sets}) == 1:
+        for row, decisions in zip(predictors, smoothed_sets(sets, smooth_sigmas), strict=True):
+            for predictor, decision in zip(row, decisions, strict=True):
+                predictor._known[0.0] = decision
+        return predictors
     wanted, takers = [], []
     for predictor in itertools.chain.from_iterable(predictors):
         base, sigma = predictor.base, predictor.smooth_sigma

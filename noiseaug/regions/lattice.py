@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -12,11 +13,24 @@ from scipy import ndimage
 
 from noiseaug import validation
 from noiseaug.errors import InvalidInputError
-from noiseaug.numerics import Grid, gaussian_blur, log_escape, log_gaussian_blur, margin_from_logs
+from noiseaug.numerics import (
+    FoldedFields,
+    Grid,
+    MajorityFilter,
+    gaussian_blur,
+    log_escape,
+    log_gaussian_blur,
+    margin_from_logs,
+)
 from noiseaug.regions.base import Region, require_margins
 from noiseaug.validation import FloatArray
 
-__all__ = ["TIE", "Grid", "LatticeSet", "gaussian_blur"]
+__all__ = ["BATCH_CELLS", "LONGEST", "TIE", "Grid", "LatticeSet", "gaussian_blur", "smoothed_sets"]
+
+BATCH_CELLS = 1 << 18
+"""Cells decided side by side; fits the caches of one core."""
+LONGEST = 4096
+"""Cells of the longest axis that is given a whole matrix."""
 
 TIE = 1e-13
 """Masses this close below ½ count as ½, so that rounding does not decide ties; a tie belongs to class 1."""
@@ -161,3 +175,29 @@ class LatticeSet(Region):
     def distance_to_boundary(self, x: ArrayLike) -> FloatArray:
         """Distance of the nearest cell to the nearest cell of the other class."""
         return self.grid.spacing * self._distances[self.grid.cells(x)]
+
+
+def smoothed_sets(bases: Sequence[LatticeSet], sigmas: Sequence[float]) -> list[list[LatticeSet]]:
+    """``smoothed`` of sets of one grid at several noise levels each, which is faster than one by one.
+
+    Args:
+        bases: the sets.
+        sigmas: noise levels σ ≥ 0.
+
+    Returns:
+        The smoothed sets of each base.
+    """
+    found: list[list[LatticeSet]] = []
+    size = max(1, BATCH_CELLS // bases[0].grid.size) if bases else 1
+    for start in range(0, len(bases), size):
+        part = bases[start : start + size]
+        if max(part[0].grid.shape) > LONGEST or any(base.outside for base in part):
+            found += [[base.smoothed(sigma) for sigma in sigmas] for base in part]
+            continue
+        smoothing = MajorityFilter(part[0].grid, False, 2 * TIE)
+        fields = FoldedFields(smoothing.fold(np.stack([base.mask for base in part])))
+        levels = [smoothing.unfold(smoothing.reached(fields, sigma)) if sigma else None for sigma in sigmas]
+        found += [
+            [base if masks is None else base._with(masks[place]) for masks in levels] for place, base in enumerate(part)
+        ]
+    return found

@@ -41,7 +41,7 @@ def evaluate_exact(task: Task, predictor: object, asked: Sequence[Measure], budg
         raise NoClosedFormError(f"{type(task).__name__} has no closed form; it has method 'sampled'")
     answers = Estimates((1, 1, len(asked)))
     left = _fill_together(answers, task, [predictor.base], [predictor.smooth_sigma], asked)
-    _fill_one(answers, (0, 0), task, predictor, left, budget)
+    _fill_rest(answers, task, [[predictor]], left, budget)
     return [answers.at((0, 0, place)) for place in range(len(asked))]
 
 
@@ -71,8 +71,7 @@ def evaluate_many(
     width = max(1, _SEARCHED // ((1 + 2 * radii.size) * len(smooth_sigmas)))
     for low in range(0, len(bases) if left else 0, width):
         block = smoothed_together(bases[low : low + width], smooth_sigmas, radii)
-        for (i, row), j in itertools.product(enumerate(block, start=low), range(len(smooth_sigmas))):
-            _fill_one(answers, (i, j), task, row[j], left, budget)
+        _fill_rest(answers, task, block, left, budget, low)
     return answers
 
 
@@ -109,17 +108,24 @@ def _fill_together(
     return {name: rest for name, rest in left.items() if name not in together}
 
 
-def _fill_one(
+def _fill_rest(
     answers: Estimates,
-    place: tuple[int, int],
     task: BinaryTask,
-    predictor: SmoothedRegion,
+    predictors: Sequence[Sequence[SmoothedRegion]],
     left: _Places,
     budget: VoteBudget,
+    first: int = 0,
 ) -> None:
-    for quantity, (places, radii) in left.items():
+    """Answers what is left, classifier by classifier; those of row 0 belong to the base number ``first``."""
+    found: list[Estimate] = []
+    where: list[tuple[int, int, int]] = []
+    for (i, row), (quantity, (places, radii)) in itertools.product(enumerate(predictors, first), left.items()):
         evaluate = evaluator(_EXACT, quantity, "in closed form")
-        answers.put_all((*place, places), evaluate(task, predictor, radii, budget))
+        for j, predictor in enumerate(row):
+            found += evaluate(task, predictor, radii, budget)
+            where += [(i, j, place) for place in places]
+    if found:
+        answers.put_all(tuple(np.array(where).T), found)
 
 
 def _weighted(task: BinaryTask, region_1: Sequence[Region | None], region_0: Sequence[Region | None]) -> FloatArray:
@@ -172,8 +178,9 @@ def _adversarial_accuracy(
     task: BinaryTask, predictor: SmoothedRegion, radii: FloatArray, budget: VoteBudget
 ) -> list[Estimate]:
     decision = predictor.decision
-    safe = [(decision.eroded(float(radius)), decision.complement().eroded(float(radius))) for radius in radii]
-    return [_closed(float(_weighted(task, [one], [zero])[0]), decision.proven) for one, zero in safe]
+    other = decision.complement()
+    ones, zeros = ([side.eroded(float(radius)) for radius in radii] for side in (decision, other))
+    return [_closed(float(value), decision.proven) for value in _weighted(task, ones, zeros)]
 
 
 def _average(

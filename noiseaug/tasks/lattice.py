@@ -16,15 +16,13 @@ from noiseaug import validation
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.numerics import FoldedFields, Grid, MajorityFilter, gaussian_blur, log_gaussian_blur
 from noiseaug.regions import LatticeSet, Region
-from noiseaug.regions.lattice import TIE
+from noiseaug.regions.lattice import BATCH_CELLS, LONGEST, TIE
 from noiseaug.tasks.base import BinaryTask
 from noiseaug.validation import FloatArray
 
 __all__ = ["Lattice", "LatticeTask", "disagreement_curves"]
 
 _TINY = 1e-290  # masses below are compared in logarithms
-_LONGEST = 4096  # longer axes are not given whole matrices
-_CHUNK_CELLS = 1 << 18  # cells blurred side by side; fits the caches of one core
 
 
 class LatticeTask(BinaryTask):
@@ -99,9 +97,8 @@ class LatticeTask(BinaryTask):
     def augmented_region(self, train_sigma: float) -> LatticeSet:
         """{(hμ) ∗ p_α ≥ ((1−h)μ) ∗ p_α}; where neither arrives (a truncated kernel, μ = 0) h itself decides."""
         alpha = validation.nonnegative("train_sigma", train_sigma)
-        mask = self.cell_regression >= 0.5
         if alpha == 0:
-            return self.region(mask)
+            return self._bayes
         ones, zeros = (gaussian_blur(self._joint(label), self.grid, alpha) for label in (1, 0))
         faint = np.maximum(ones, zeros) < _TINY
         decided = ones >= zeros * (1 - 4 * TIE)
@@ -109,14 +106,21 @@ class LatticeTask(BinaryTask):
             log_ones, log_zeros = (log_gaussian_blur(self._joint(label), self.grid, alpha) for label in (1, 0))
             in_logs = log_ones >= log_zeros - 1e-12
             nothing = np.isneginf(log_ones) & np.isneginf(log_zeros)
-            decided = np.where(faint, np.where(nothing, mask, in_logs), decided)
+            decided = np.where(faint, np.where(nothing, self._bayes.mask, in_logs), decided)
         return self.region(decided)
 
     def convolved_region(self, train_sigma: float) -> LatticeSet:
         alpha = validation.nonnegative("train_sigma", train_sigma)
         if alpha == 0:
-            return self.region(self.cell_regression >= 0.5)
+            return self._bayes
         return self.region(gaussian_blur(self.cell_regression, self.grid, alpha) >= 0.5 - TIE)
+
+    def bayes_region(self) -> LatticeSet:
+        return self._bayes
+
+    @cached_property
+    def _bayes(self) -> LatticeSet:
+        return self.region(self.cell_regression >= 0.5)
 
     def class_mass(self, label: int, regions: Sequence[Region]) -> FloatArray:
         joint, share = self._joint(label), self._share(label)
@@ -142,7 +146,7 @@ class LatticeTask(BinaryTask):
         return _mass(self, self._mask(first) != self._mask(second))
 
     def excess_mass(self, region: Region) -> float:
-        wrong = self._mask(region) != (self.cell_regression >= 0.5)
+        wrong = self._mask(region) != self._bayes.mask
         return float(np.sum((np.abs(2 * self.cell_regression - 1) * self.cell_weights)[wrong]))
 
     def radius_cap(self, region: Region, sigma: float) -> float:
@@ -264,7 +268,7 @@ def disagreement_curves(
     grid = tasks[0].grid
     if any(task.grid != grid for task in tasks):
         raise InvalidInputError("the tasks lie on different grids; expected one geometry")
-    if max(grid.shape) > _LONGEST or (rule == "augmented" and not all(task.has_flat_marginal for task in tasks)):
+    if max(grid.shape) > LONGEST or (rule == "augmented" and not all(task.has_flat_marginal for task in tasks)):
         # the fast filter compares fields with ½, where unequal weights need the general comparison
         for task, curves in zip(tasks, result, strict=True):
             bases = [task.augmented_region(a) if rule == "augmented" else task.convolved_region(a) for a in alphas]
@@ -272,7 +276,7 @@ def disagreement_curves(
                 [task.disagreement_mass(base.smoothed(b), task.bayes_region()) for base in bases] for b in betas
             ]
         return result
-    chunks = math.ceil(len(tasks) / max(1, _CHUNK_CELLS // grid.size))
+    chunks = math.ceil(len(tasks) / max(1, BATCH_CELLS // grid.size))
     ends = [len(tasks) * k // chunks for k in range(chunks + 1)]
     for start, stop in itertools.pairwise(ends):
         _fill_curves(result[start:stop], tasks[start:stop], alphas, betas, rule)

@@ -12,6 +12,8 @@ from scipy import ndimage, special
 from noiseaug.errors import InvalidInputError, NoClosedFormError
 from noiseaug.numerics import FoldedFields, Grid, MajorityFilter, gaussian_blur, log_escape, log_gaussian_blur
 from noiseaug.regions import Ball, LatticeSet
+from noiseaug.regions import lattice as lattices
+from noiseaug.regions.lattice import smoothed_sets
 from noiseaug.tasks import Lattice, disagreement_curves
 from tests.helpers.statistics import FALSE_ALARM, assert_frequency
 
@@ -303,6 +305,20 @@ def test_curves_are_those_of_the_regions(shape, kind):
         for (t, task), (b, beta), (a, alpha) in itertools.product(*map(enumerate, (tasks, betas, levels))):
             base = task.augmented_region(alpha) if rule == "augmented" else task.convolved_region(alpha)
             assert found[t, b, a] == task.disagreement_mass(base.smoothed(beta), task.bayes_region())
+
+
+@pytest.mark.parametrize("shape", [(36,), (37,), (24, 30), (15, 17), (6, 8, 10)])
+def test_sets_are_smoothed_together_as_one_by_one(shape, monkeypatch):
+    monkeypatch.setattr(lattices, "BATCH_CELLS", 2 * np.prod(shape))  # two at a time
+    for periodic, truncate, outside in itertools.product(PERIODIC, [None, 3.0], [False, True]):
+        grid = Grid(shape, 1.0, periodic, truncate)
+        bases = [LatticeSet(field(shape, seed) > 0.5, grid, outside) for seed in range(5)]
+        bases.append(LatticeSet(np.zeros(shape, dtype=bool), grid, outside))
+        for base, found in zip(bases, smoothed_sets(bases, [0.0, 1.0, 3.0]), strict=True):
+            for sigma, one in zip([0.0, 1.0, 3.0], found, strict=True):
+                np.testing.assert_array_equal(one.mask, base.smoothed(sigma).mask)
+                assert one.outside == outside
+    assert smoothed_sets([], [1.0]) == []
 
 
 def test_curves_of_a_long_line():
