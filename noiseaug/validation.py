@@ -18,7 +18,6 @@ __all__ = [
     "affordable",
     "array",
     "attribute",
-    "brief",
     "choice",
     "integer",
     "nonnegative",
@@ -38,7 +37,7 @@ def number(name: str, value: Any) -> float:
     try:
         result = float(value)
     except OverflowError:  # a whole number
-        raise InvalidInputError(f"{name} is {brief(value)}; expected a number below 1.8e308") from None
+        raise InvalidInputError(f"{name} is {_brief(value)}; expected a number below 1.8e308") from None
     if not math.isfinite(result):
         raise InvalidInputError(f"{name} is {result}; expected a finite number")
     return result
@@ -73,9 +72,9 @@ def integer(name: str, value: Any, *, at_least: int = 1, at_most: int | None = N
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     exact = int(value) if whole else number(name, value)
     if exact != int(exact) or exact < at_least:
-        raise InvalidInputError(f"{name} is {brief(value)}; expected an integer of at least {at_least}")
+        raise InvalidInputError(f"{name} is {_brief(value)}; expected an integer of at least {at_least}")
     if at_most is not None and exact > at_most:
-        raise InvalidInputError(f"{name} is {brief(value)}; expected an integer of at most {at_most}")
+        raise InvalidInputError(f"{name} is {_brief(value)}; expected an integer of at most {at_most}")
     return int(exact)
 
 
@@ -97,12 +96,12 @@ def affordable(name: str, value: Any, most: int, rate: float, unit: str) -> int:
         years = min(count, 10**200) / rate / (365.25 * 24 * 3600)
         takes = f"{years:.2g} years" if years < 1e6 else f"{years / 1e6:.2g} million years"
         raise InvalidInputError(
-            f"{name} is {brief(count)}; at some {rate:g} {unit} a second they take {takes}; expected at most {most}"
+            f"{name} is {_brief(count)}; at some {rate:g} {unit} a second they take {takes}; expected at most {most}"
         )
     return count
 
 
-def brief(value: Any) -> str:
+def _brief(value: Any) -> str:
     """A value in a message; of a whole number with many digits how many there are."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a whole number of some {int(value.bit_length() * 0.30103) + 1} digits"

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.certificates import CertificationSetting, Cohen, VoteBudget
+from noiseaug.certificates import CertificationSetting, Cohen
 from noiseaug.certification import recertify
 from noiseaug.errors import InvalidInputError
+from noiseaug.records.checking import setting_of
 from noiseaug.report import certified_accuracy
 from noiseaug.subjects import BASES
 from noiseaug.validation import FloatArray
@@ -83,9 +84,7 @@ def _level(description: Mapping[str, Any], name: str) -> CertificationSetting:
     rule = description["certificate"]
     if (rule.get("name") if isinstance(rule, Mapping) else rule) != Cohen.name:
         raise InvalidInputError(f"{name} was certified by a rule that may stop early; certify with --certificate cohen")
-    failure_prob = float(description["failure_prob"]) - float(description.get("noise_error", 0.0))
-    budget = VoteBudget(int(description["n"]), failure_prob)
-    return CertificationSetting(float(description["smooth_sigma"]), budget, int(description["num_classes"]))
+    return setting_of(description)
 
 
 def _own(frame: pd.DataFrame, look: int) -> np.ndarray:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from noiseaug import validation
 from noiseaug.certificates import STANDARD_LOOKS, Certificate, CertificationSetting, Cohen, Decision, VoteBudget
 from noiseaug.confidence import check_failure_prob
 from noiseaug.errors import InvalidInputError
@@ -80,12 +79,12 @@ class Certifier:
         Raises:
             InvalidInputError: for numbers out of range.
         """
-        n0, model = validation.integer("n0", n0), make_noise(noise, smooth_sigma)
-        CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob, n0))  # before the network is made ready
+        budget, model = VoteBudget(n, failure_prob, n0), make_noise(noise, smooth_sigma)
+        CertificationSetting(smooth_sigma, budget)  # before the network is made ready
         counter = make_counter(base, noise=model, num_classes=num_classes, seed=seed, batch=batch)
         # what the noise is off by is paid from the failure probability
-        error = model.distribution_error(dim, validation.integer("n", n) + n0)
-        budget = VoteBudget(n, paid(failure_prob, error), n0)
+        error = model.distribution_error(dim, budget.votes + budget.n0)
+        budget = replace(budget, failure_prob=paid(failure_prob, error))
         setting = CertificationSetting(smooth_sigma, budget, counter.num_classes)
         return cls(counter, setting, certificate or Cohen(), error, noise, seed)
 

@@ -17,7 +17,7 @@ from noiseaug.records.outcome import ABSTAIN, Outcome
 if TYPE_CHECKING:
     from noiseaug.certificates import Certificate, CertificationSetting, Decision
 
-__all__ = ["claim_check"]
+__all__ = ["claim_check", "setting_of"]
 
 _NEEDED = ("smooth_sigma", "n", "failure_prob", "noise_error", "num_classes")
 _TOLERANCE = 1e-9  # relative, and in units of β: what special functions of other versions may differ by
@@ -42,7 +42,7 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
     if any(description.get(key) is None for key in _NEEDED):
         return lambda outcome: None
     try:
-        certificate, setting = _rule(rule), _setting(description)
+        certificate, setting = _rule(rule), setting_of(description)
         certificate.check(setting)
     except (InvalidInputError, TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{where}: description: no run is certified so: {error}") from None
@@ -67,11 +67,12 @@ def _rule(rule: Mapping[str, Any]) -> Certificate:
     return CERTIFICATES.load(parameters.pop("name"))(**parameters)
 
 
-def _setting(description: Mapping[str, Any]) -> CertificationSetting:
+def setting_of(description: Mapping[str, Any]) -> CertificationSetting:
+    """What a run was certified with, from its log's description."""
     from noiseaug.certificates import CertificationSetting, VoteBudget
 
     # what the noise's law is off by was paid from the failure probability
-    budget = VoteBudget(description["n"], description["failure_prob"] - description["noise_error"])
+    budget = VoteBudget(description["n"], description["failure_prob"] - description.get("noise_error", 0.0))
     return CertificationSetting(description["smooth_sigma"], budget, description["num_classes"])
 
 

@@ -30,7 +30,7 @@ from noiseaug.records.logfile import (
 from noiseaug.records.outcome import Outcome, outcomes_frame
 from noiseaug.records.predictions import path_description, read_predictions
 from noiseaug.records.tsv import HEADER, read_tsv
-from noiseaug.runs import make_folder, read_file
+from noiseaug.runs import make_folder, open_file, read_file
 from noiseaug.runs.journal import Journal
 from noiseaug.tables import floor_radius
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RunLog", "floor_radius", "merge_logs", "read_any", "read_log", "refuse_table"]
+
+_FIRST_BYTES = 1100  # of a file that hold its first line, or enough of it
 
 
 class RunLog:
@@ -177,10 +179,11 @@ def read_any(path: Path | str) -> tuple[dict[str, Any], pd.DataFrame]:
         InvalidInputError: as they do, and where the file holds none of these.
     """
     path = Path(path)
-    content = read_file(path)
+    with open_file(path) as stream:
+        content = stream.read(_FIRST_BYTES)
     if content.startswith(START):
         return read_log(path)
-    first = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1000].split(b"\n")[0].split(b"\t")
+    first = content.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n")[0].split(b"\t")
     columns = [cell.strip().decode("utf-8", "replace") for cell in first]
     if HEADER[0] in columns and "radius" not in columns and "predict" in columns:
         return path_description(path), read_predictions(path)

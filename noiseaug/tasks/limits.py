@@ -84,7 +84,9 @@ class ConcentricLimit:
 
     def room(self, train_sigma: ArrayLike, smooth_sigma: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """g(α) − (std_1² + β²) and (std_0² + β²) − g(α): class y is right in the limit where its room is positive."""
-        threshold, beta = self.threshold(train_sigma), _levels("smooth_sigma", smooth_sigma)
+        return self._room(self.threshold(train_sigma), _levels("smooth_sigma", smooth_sigma))
+
+    def _room(self, threshold: FloatArray, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
         return threshold - self.std_1**2 - beta**2, self.std_0**2 + beta**2 - threshold
 
     def inside(self, train_sigma: ArrayLike, smooth_sigma: ArrayLike) -> np.ndarray:
@@ -98,7 +100,7 @@ class ConcentricLimit:
         A run in dimension d certifies class y up to about √d times this; the distance from √d is of order 1.
         """
         threshold, beta = self.threshold(train_sigma), _levels("smooth_sigma", smooth_sigma)
-        room_1, room_0 = self.room(train_sigma, smooth_sigma)
+        room_1, room_0 = self._room(threshold, beta)
         return (
             np.sign(room_1) * _distance(self.std_1**2, threshold, beta),
             np.sign(room_0) * _distance(self.std_0**2, threshold, beta),
