@@ -35,14 +35,17 @@ from noiseaug.cli.options import (
 from noiseaug.cli.parsing import given, need_torch, parameters, warn_of_precision
 from noiseaug.cli.printing import print_table
 from noiseaug.errors import InvalidInputError
+from noiseaug.escaping import for_terminal
 from noiseaug.vision.attacks.registry import ATTACKS
 from noiseaug.vision.objectives.registry import OBJECTIVES
 
 if TYPE_CHECKING:
-    from noiseaug.data import Inventory
+    from noiseaug.data import Inventory, LabelledSet
     from noiseaug.vision.training import Job
 
 __all__ = ["register"]
+
+_MOST_CLASSES = 10  # that are named
 
 
 def register(app: typer.Typer) -> None:
@@ -312,11 +315,15 @@ def attack(
 
 def data(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Data sets to download and check.", show_default="list them all")
+        list[str] | None,
+        typer.Argument(
+            help="Data sets to download and check; files and folders of your own to describe.",
+            show_default="list the data sets",
+        ),
     ] = None,
     root: Root = None,
 ) -> None:
-    """List the data sets, or download some and check every file."""
+    """List the data sets, download some and check every file, or say what a file or folder of your own holds."""
     from noiseaug import data as sets
 
     if not names:
@@ -324,8 +331,27 @@ def data(
             print(_stock(sets.describe(name, root)))
         return
     for name in names:
+        if name not in sets.DATASETS:
+            source = sets.load_data(name, root)
+            for part in (source.train, source.test):
+                if part is not None:
+                    print(_held(part))
+            continue
         files = sets.fetch(name, root=root)
         print(f"{name}: {len(files)} files checked" + (f" in {files[0].parent}" if files else ""))
+
+
+def _held(part: LabelledSet) -> str:
+    """What there is of a split, in a line."""
+    import numpy as np
+
+    counts = np.bincount(part.labels, minlength=part.num_classes)
+    classes = [f"{for_terminal(name)} ({count})" for name, count in zip(part.classes, counts, strict=True)]
+    more = f" and {len(classes) - _MOST_CLASSES} more" if len(classes) > _MOST_CLASSES else ""
+    return (
+        f"{for_terminal(part.name)}, {part.split}: {len(part)} inputs of shape {part.shape} ({part.inputs.dtype}), "
+        f"{len(classes)} classes: {', '.join(classes[:_MOST_CLASSES])}{more}"
+    )
 
 
 def _stock(found: Inventory) -> str:

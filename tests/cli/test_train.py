@@ -209,6 +209,19 @@ def test_digits_need_no_files():
     assert "digits" in done.out
 
 
+def test_a_file_is_described(tmp_path):
+    file = tmp_path / "iris.csv"
+    file.write_text("length,kind\n1,rose\n2,rose\n3,fern\n")
+    done = call_root("data", f"{file}?label=kind", "digits")
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[0] == (
+        f"{file}?label=kind, test: 3 inputs of shape (1,) (float32), 2 classes: fern (1), rose (2)"
+    )
+    named = colours(tmp_path / "colours.npz", 20)
+    lines = call_root("data", named).out.splitlines()
+    assert [line.split(", ")[1].split(":")[0] for line in lines] == ["train", "test"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
