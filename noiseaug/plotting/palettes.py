@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["colour_map", "colours"]
 
-# equally spaced points of each map; between them colours are linear, within a hundredth of seaborn's
+# equally spaced points of each map; between them colours are linear, within 0.013 of seaborn's
 _CREST = """
     a5cd90 94c591 84bd91 73b590 64ad90 57a490 4c9b90 42928f 388a8e 2f818d 25788c 1e6f8a 1c6589 1e5b86 225182 27477d
     2a3c77 2c3172
