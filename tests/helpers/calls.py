@@ -18,7 +18,7 @@ import typer
 
 from noiseaug.cli import app
 from tests.helpers import damage
-from tests.helpers.logs import write
+from tests.helpers.logs import certified, write
 
 VOTES = ("--n", "100", "--n0", "10", "--failure-prob", "0.01")
 FEW = ("--images", "4", "--points", "12")
@@ -157,8 +157,8 @@ def commands() -> tuple[str, ...]:
 def lay_out(folder: Path, checkpoint: bytes | None = None) -> None:
     """The good files."""
     damage.npz(folder / "d.npz")
-    write(folder / "a.jsonl", range(0, 12, 2), shard="0/2", noise_error=0.0)
-    write(folder / "b.jsonl", range(1, 12, 2), shard="1/2", noise_error=0.0)
+    write(folder / "a.jsonl", range(0, 12, 2), certified, shard="0/2", noise_error=0.0)
+    write(folder / "b.jsonl", range(1, 12, 2), certified, shard="1/2", noise_error=0.0)
     (folder / "s.toml").write_text(
         "[[part]]\ntask = 'ConcentricGaussians'\nfixed = {dim = 3, std_1 = 0.3, std_0 = 0.4}\n"
         "grid = {train_sigma = [0, 0.2], smooth_sigma = [0.25]}\n"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable
 
-from noiseaug.records import Outcome, RunLog
+import msgspec
+import numpy as np
+
+from noiseaug.certificates import Cohen
+from noiseaug.records import ABSTAIN, Outcome, RunLog
+from noiseaug.records.checking import setting_of
 
 RUN = {
     "data": "digits",
@@ -37,8 +42,16 @@ def outcome(index: int, **changes) -> Outcome:
     return msgspec.structs.replace(made, **changes)
 
 
-def write(path, indices, **changes):
+def certified(index: int) -> Outcome:
+    """The outcome that follows from the same votes."""
+    votes = outcome(index)
+    top = int(np.argmax(votes.selection))
+    decision = Cohen().decide(setting_of(RUN), top, np.array(votes.selection), np.array(votes.counts[-1:]))
+    return outcome(index, prediction=top if decision.certified else ABSTAIN, radius=decision.radius)
+
+
+def write(path, indices, make: Callable[[int], Outcome] = outcome, **changes):
     with RunLog.open(path, {**RUN, **changes}) as log:
         for index in indices:
-            log.append(outcome(index))
+            log.append(make(index))
     return path
