@@ -38,6 +38,7 @@ def flat(x: np.ndarray) -> np.ndarray:
 
 def some(count: int, most: int | None, seed: int) -> np.ndarray:
     """Sorted indices of at most ``most`` of ``count`` items, drawn without replacement; all where None."""
+    seed = validation.integer("seed", seed, at_least=0, at_most=2**63 - 1)  # as tables hold it
     if most is None or validation.integer("most", most) >= count:
         return np.arange(count)
     return np.sort(np.random.default_rng([seed, 5]).choice(count, size=most, replace=False))

@@ -135,6 +135,15 @@ def test_a_file_is_no_folder(tmp_path, monkeypatch):
         assert done.complaint.endswith("is a file; expected a folder")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**400])
+def test_a_seed_that_no_table_holds_is_refused_first(seed, tmp_path):
+    for command in ("bridge", "interference"):
+        done = run(command, "--data", "digits:3,8", "--seed", seed, "--out", tmp_path / "out")
+        assert done.status == 2
+        assert done.complaint.startswith("seed is")
+        assert not (tmp_path / "out").exists()
+
+
 def test_the_command_predicts_logs(tmp_path, half_space_logs):
     done = run("bridge", "--data", "digits", *SMALL, "--log", half_space_logs[0], "--out", tmp_path)
     assert done.status == 0, done.err
