@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from noiseaug.errors import InvalidInputError
 from noiseaug.records import read_log, read_tsv
 from noiseaug.records.shards import shard_file
 from noiseaug.regions import Ball
+from tests.helpers.errors import full_disk
 
 X = np.random.default_rng(0).normal(size=(7, 2))
 REGION = Ball(2, 1.2)
@@ -76,17 +75,12 @@ def test_shards_of_another_run_are_left_alone(tmp_path, changes, complaint):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_log_is_certified_anew_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_log_is_certified_anew_whole_or_not_at_all(tmp_path):
     log, out = tmp_path / "run.log", tmp_path / "again.log"
     run(log)
 
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            recertify_log(log, out, Cohen(), 0.05)
+    with full_disk(), pytest.raises(OSError, match="No space"):
+        recertify_log(log, out, Cohen(), 0.05)
     assert list(tmp_path.iterdir()) == [log]
     frame = recertify_log(log, out, Cohen(), 0.05)
     assert (frame["radius"] >= read_log(log)[1]["radius"]).all()

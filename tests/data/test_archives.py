@@ -9,7 +9,7 @@ import pytest
 
 from noiseaug.data import load_data, load_images
 from noiseaug.data.archives import Npz
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 
 def saved(path, **arrays):

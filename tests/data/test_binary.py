@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from noiseaug.data import DATASETS, data_root, load_data
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 RNG = np.random.default_rng(8)
 

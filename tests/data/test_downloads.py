@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import tarfile
 import threading
@@ -15,7 +14,8 @@ import numpy as np
 import pytest
 
 from noiseaug.data import DATASETS, describe, fetch, load_images
-from tests.helpers.library import IMAGES, LABELS, complaint, published
+from tests.helpers.errors import complaint, full_disk
+from tests.helpers.library import IMAGES, LABELS, published
 from tests.helpers.running import content as everything
 from tests.helpers.running import start
 
@@ -229,13 +229,9 @@ def test_what_was_finished_is_kept_and_the_rest_is_named(network, library, tmp_p
         assert server.asked.count("train-images-idx3-ubyte.gz") == 1
 
 
-def test_a_full_disk_leaves_no_half_of_a_batch(library, tmp_path, monkeypatch):
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
+def test_a_full_disk_leaves_no_half_of_a_batch(library, tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(library.archive)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+    with full_disk():
         message = complaint(lambda: load_images("cifar10", "test", root=tmp_path))
     assert message.startswith(f"cannot write {tmp_path / 'cifar-10-batches-py'}")
     assert "No space left on device" in message

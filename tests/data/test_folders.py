@@ -8,7 +8,7 @@ from PIL import Image
 
 from noiseaug.data import images as decoding
 from noiseaug.data import load_data, load_images
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 RNG = np.random.default_rng(7)
 COLOUR = RNG.integers(0, 256, (6, 10, 8, 3), np.uint8)

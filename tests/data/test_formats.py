@@ -14,7 +14,8 @@ from noiseaug.data import DATASETS, describe, load_images
 from noiseaug.data import published as published_sets
 from noiseaug.data.formats import parse_cifar, parse_idx
 from noiseaug.errors import InvalidInputError
-from tests.helpers.library import LABELS, batch, complaint, idx, published
+from tests.helpers.errors import complaint
+from tests.helpers.library import LABELS, batch, idx, published
 from tests.helpers.running import content as everything
 
 # --- nothing unchecked is read

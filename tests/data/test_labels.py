@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from noiseaug.data import DataSource
 from noiseaug.data.labels import Classes, to_labels
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 
 @pytest.mark.parametrize(

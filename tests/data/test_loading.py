@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 
 from noiseaug import data
 from noiseaug.data import DATASETS, data_root, describe, fetch, load_images
-from tests.helpers.library import IMAGES, LABELS, complaint
+from tests.helpers.errors import complaint
+from tests.helpers.library import IMAGES, LABELS
 from tests.helpers.running import content as everything
 from tests.helpers.running import start
 

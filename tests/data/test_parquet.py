@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from noiseaug.data import load_data, load_images
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 pyarrow = pytest.importorskip("pyarrow", reason="needs the extra parquet")
 from pyarrow import parquet  # noqa: E402

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noiseaug.data import FORMATS, DataName, named
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 
 @pytest.mark.parametrize(

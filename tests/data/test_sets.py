@@ -7,7 +7,7 @@ import pytest
 
 from noiseaug.data import LabelledSet
 from noiseaug.errors import InvalidInputError
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 # --- sets of images
 

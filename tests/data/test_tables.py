@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from noiseaug.data import DataSource, load_data
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 
 FRAME = pd.DataFrame({"size": [1.0, 2, 3, 6], "count": [1, 0, 1, 0], "species": ["owl", "tit", "owl", "tit"]})
 

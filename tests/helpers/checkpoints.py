@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from noiseaug.errors import InvalidInputError
@@ -33,15 +32,6 @@ def same(first, second):
     return one.keys() == two.keys() and all(
         one[key].dtype == two[key].dtype and torch.equal(one[key], two[key]) for key in one
     )
-
-
-def complaint(call, *arguments, **options):
-    with pytest.raises(InvalidInputError) as caught:
-        call(*arguments, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) < 400
-    return message
 
 
 def attempt(path, **options):

@@ -10,11 +10,9 @@ import tarfile
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from noiseaug.data import DATASETS
 from noiseaug.data.downloads import DataFile
-from noiseaug.errors import InvalidInputError
 
 RNG = np.random.default_rng(0)
 IMAGES = {"train": RNG.integers(0, 256, (30, 28, 28), np.uint8), "test": RNG.integers(0, 256, (12, 28, 28), np.uint8)}
@@ -123,10 +121,3 @@ class Library:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_bytes(body)
         return root
-
-
-def complaint(call):
-    with pytest.raises(InvalidInputError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)

@@ -10,6 +10,7 @@ import pytest
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs import expanded, make_folder, open_file, read_file, write_atomically
 from noiseaug.runs.journal import Journal
+from tests.helpers.errors import full_disk
 
 
 def test_a_file_is_written_as_any_other(tmp_path):
@@ -22,15 +23,11 @@ def test_a_file_is_written_as_any_other(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["other.csv", "table.csv"]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
 
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space") as error:
+    with full_disk(), pytest.raises(OSError, match="No space") as error:
         write_atomically(path, "new")
     assert error.value.filename == str(path)
     assert path.read_text() == "old"

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from noiseaug.certification import certify
 from noiseaug.data import load_data
 from noiseaug.subjects import load_subject
-from tests.helpers.library import complaint
+from tests.helpers.errors import complaint
 from tests.helpers.running import call_root
 
 RNG = np.random.default_rng(4)

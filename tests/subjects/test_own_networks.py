@@ -13,7 +13,7 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from noiseaug.certification import certify  # noqa: E402
 from noiseaug.subjects import attack_model, load_subject  # noqa: E402
-from tests.helpers.library import complaint  # noqa: E402
+from tests.helpers.errors import complaint  # noqa: E402
 from tests.helpers.running import call_root  # noqa: E402
 
 RNG = np.random.default_rng(11)

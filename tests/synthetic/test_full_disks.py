@@ -12,6 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from noiseaug.runs import save_figure, write_atomically
 from noiseaug.synthetic import runs
+from tests.helpers.errors import full_disk
 from tests.helpers.running import Outcome, call, content, python
 from tests.helpers.studies import CELLS, failing_after, files, run
 
@@ -96,11 +97,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert seen == ["old"]
     assert path.read_text(encoding="utf-8") == "newer β"
 
-    def full(handle):
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="full"):
+    with full_disk(), pytest.raises(OSError, match="No space"):
         write_atomically(path, b"newest")
     assert path.read_text(encoding="utf-8") == "newer β"
     assert files(tmp_path) == ["file"]

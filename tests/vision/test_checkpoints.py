@@ -20,7 +20,8 @@ from noiseaug.vision.models import (  # noqa: E402
     save_checkpoint,
 )
 from noiseaug.vision.models.imagenet import ResNet50  # noqa: E402
-from tests.helpers.checkpoints import attempt, complaint, images, same, trained  # noqa: E402
+from tests.helpers.checkpoints import attempt, images, same, trained  # noqa: E402
+from tests.helpers.errors import complaint  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import json
 import pickle
@@ -22,7 +21,8 @@ from noiseaug.vision.models import (  # noqa: E402
     read_metadata,
     save_checkpoint,
 )
-from tests.helpers.checkpoints import attempt, complaint, images, same, trained  # noqa: E402
+from tests.helpers.checkpoints import attempt, images, same, trained  # noqa: E402
+from tests.helpers.errors import complaint, full_disk  # noqa: E402
 from tests.helpers.networks import quick_ones  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -141,15 +141,11 @@ def test_shared_weights_and_networks_of_ones_own(tmp_path, monkeypatch):
     assert "a: cannot import tiednets" in complaint(load_checkpoint, "a", trusted=["tiednets:tied"])
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / FILE_NAME
     save_checkpoint(path, model := trained(), ABOUT)
 
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with full_disk(), pytest.raises(OSError, match="No space"):
         save_checkpoint(path, trained(num_classes=4), {})
     assert [entry.name for entry in tmp_path.iterdir()] == [FILE_NAME]
     assert same(load_checkpoint(path)[0], model)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from noiseaug.vision.models import checkpoints, load_checkpoint, read_metadata
 from noiseaug.vision.training import Job, Recipe, run_job
-from tests.helpers.checkpoints import complaint, trained
+from tests.helpers.checkpoints import trained
+from tests.helpers.errors import complaint
 from tests.helpers.running import call_root
 from tests.helpers.training import GAUSSIAN, colourful
 
