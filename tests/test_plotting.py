@@ -66,7 +66,7 @@ for figure in custom.PRESET.draw(table).values():
     assert figure._repr_png_().startswith(b"\\x89PNG")
     assert figure.axes[0].xaxis.label.get_fontsize() < 20  # in the project's style for all that
 assert unchanged()
-assert "matplotlib.pyplot" not in sys.modules  # whose import would take a second
+assert "matplotlib.pyplot" not in sys.modules  # whose import takes long
 plotting.use_style()
 assert mpl.rcParams["font.size"] < 20 and mpl.get_backend() == "svg"
 """
