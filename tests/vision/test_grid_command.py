@@ -88,6 +88,7 @@ def test_the_command(tmp_path, no_pictures):
         (["--radii=-1"], "radii is -1"),
         (["--seeds", "a"], "--seeds is 'a'; expected integers"),
         (["--seeds", "-1"], "seeds is -1"),
+        (["--seeds", "9" * 400], "seeds is a whole number of some"),
         (["--objective", "hope"], "objective is 'hope'; expected one of"),
         (["--objective", "clean"], "clean takes 0 alone"),
         (["--set", "copy=3"], "gaussian has no parameter copy"),

@@ -76,7 +76,8 @@ class GridSpec:
         for name in ("train_sigma", "smooth_sigma", "radii"):
             found = sorted(checks.nonnegative(name, level) for level in _several(name, getattr(self, name)))
             object.__setattr__(self, name, tuple(distinct(name, [level + 0.0 for level in found])))
-        seeds = [checks.integer("seeds", seed, at_least=0) for seed in _several("seeds", self.seeds)]
+        most = 2**63 - 1  # that a table holds
+        seeds = [checks.integer("seeds", s, at_least=0, at_most=most) for s in _several("seeds", self.seeds)]
         object.__setattr__(self, "seeds", tuple(distinct("seeds", sorted(seeds))))
         for name in ("n", "n0", "images"):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name)))
