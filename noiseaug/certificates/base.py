@@ -30,7 +30,7 @@ __all__ = [
     "largest_radius",
 ]
 
-STANDARD_LOOKS = (100, 500, 2_000, 10_000, 100_000)
+STANDARD_LOOKS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 """Numbers of votes at which every run keeps its counts, so that it can be certified anew with other rules."""
 
 
@@ -103,6 +103,8 @@ class Certificate(ABC):
     name: ClassVar[str]
     adaptive: ClassVar[bool] = True
     """Whether the rule may stop before n votes."""
+    skips: ClassVar[bool] = False
+    """Whether it may leave out a look whose counts were not kept, which are then given as 0 for every class."""
 
     @abstractmethod
     def looks(self, setting: CertificationSetting) -> tuple[int, ...]:

@@ -278,19 +278,22 @@ def _recertified(outcome: Outcome, setting: CertificationSetting, certificate: C
     place = {look: i for i, look in enumerate(outcome.looks)}
     selection, counts = np.array(outcome.selection), np.array(outcome.counts)
     top = int(np.argmax(selection))
-    seen: list[int] = []
-    decision = Decision(False, 0.0, False)
+    seen: list[np.ndarray] = []
+    last, decision = 0, Decision(False, 0.0, False)
     for look in certificate.looks(setting):
+        if look not in place and certificate.skips and look < outcome.n:
+            seen.append(np.zeros_like(selection))
+            continue
         if look not in place:
             raise InvalidInputError(
                 f"{certificate.name} looks at {look} votes, but input {outcome.index} has counts at "
                 f"{', '.join(map(str, outcome.looks))}; certify it with more votes or choose another rule"
             )
-        seen.append(place[look])
-        decision = certificate.decide(setting, top, selection, counts[seen])
+        last = place[look] + 1
+        seen.append(counts[last - 1])
+        decision = certificate.decide(setting, top, selection, np.array(seen))
         if decision.done:
             break
-    last = seen[-1] + 1
     return Outcome(
         index=outcome.index,
         label=outcome.label,

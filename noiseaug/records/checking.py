@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -49,14 +49,15 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
     looks, n0 = certificate.looks(setting), description.get("n0")
 
     @lru_cache(maxsize=1 << 16)  # inputs that a classifier is sure of have equal counts
-    def decide(top: int, selection: tuple[int, ...], counts: tuple[tuple[int, ...], ...]) -> Decision:
+    def decide(top: int, selection: Sequence[int], counts: tuple[Sequence[int], ...]) -> Decision:
         return certificate.decide(setting, top, np.array(selection), np.array(counts))
 
     def fault(outcome: Outcome) -> str | None:
         if len(outcome.selection) != setting.num_classes:
             return f"counts of {len(outcome.selection)} classes; the run has {setting.num_classes}"
-        if n0 is not None and sum(outcome.selection) != n0:
-            return f"{sum(outcome.selection)} selection votes; the run has {n0}"
+        drawn = int(np.sum(outcome.selection))
+        if n0 is not None and drawn != n0:
+            return f"{drawn} selection votes; the run has {n0}"
         return _fault(outcome, certificate, setting, looks, decide)
 
     return fault
@@ -81,7 +82,7 @@ def _fault(
     certificate: Certificate,
     setting: CertificationSetting,
     looks: tuple[int, ...],
-    decide: Callable[[int, tuple[int, ...], tuple[tuple[int, ...], ...]], Decision],
+    decide: Callable[[int, Sequence[int], tuple[Sequence[int], ...]], Decision],
 ) -> str | None:
     used = looks[: bisect_right(looks, outcome.n)]
     if not used or used[-1] != outcome.n:
@@ -90,10 +91,11 @@ def _fault(
         counts = outcome.counts[-1:]
     else:
         kept = dict(zip(outcome.looks, outcome.counts, strict=True))
-        if missing := [look for look in used if look not in kept]:
+        missing = [look for look in used if look not in kept]
+        if missing and not certificate.skips:
             return f"no counts at {missing[0]} votes, where {certificate.name} looks"
-        counts = tuple(kept[look] for look in used)
-    top = outcome.selection.index(max(outcome.selection))
+        counts = tuple(kept.get(look, (0,) * setting.num_classes) for look in used)
+    top = int(np.argmax(outcome.selection))
     decision = decide(top, outcome.selection, counts)
     if not decision.done:
         return f"{certificate.name} does not stop at {outcome.n} votes with these counts"

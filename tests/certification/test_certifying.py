@@ -141,6 +141,22 @@ def test_votes_that_a_rule_stopped_on_are_not_a_fixed_sample():
         recertify(early, CertificationSetting(0.5, VoteBudget(2000, 0.001)), Cohen())
 
 
+def test_rules_with_shares_leave_out_looks_that_were_not_kept():
+    """What an unkept look could have certified is lost, and its share of the level with it; nothing else changes."""
+    region = HalfSpace(np.array([1.0]), 0.0)
+    options = {"smooth_sigma": 0.5, "n": 2000, "num_classes": 2}
+    stored = certify(labelled(region), np.linspace(-1, 1, 12)[:, None], **options)
+    setting = CertificationSetting(0.5, VoteBudget(2000, 0.001))
+    again = recertify(stored, setting, MultiLook((0.3,), (100, 300, 1000, 2000), (0.1, 0.2, 0.3, 0.4)))
+    # the same without the look at 300, whose share goes to a look after the last one
+    kept = recertify(stored, setting, MultiLook((0.3,), (100, 1000, 2000), (0.1, 0.3, 0.6)))
+    assert set(again["looks"].map(len)) > {1}
+    assert again["prediction"].equals(kept["prediction"])
+    assert (again["radius"] <= kept["radius"]).all()
+    with pytest.raises(InvalidInputError, match="looks at 10 votes"):
+        recertify(stored, setting, ConfidenceSequence(0.3))
+
+
 def test_standard_looks_are_kept():
     frame = certify(labelled(Ball(1, 1.0)), np.zeros((1, 1)), smooth_sigma=0.5, n=3000, num_classes=2)
     assert frame["looks"][0] == (*(k for k in STANDARD_LOOKS if k < 3000), 3000)
