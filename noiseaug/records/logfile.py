@@ -15,6 +15,7 @@ import noiseaug
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.checking import claim_check
 from noiseaug.records.outcome import Outcome
+from noiseaug.records.tally import MANY
 from noiseaug.runs import difference, open_file, shown, write_atomically
 from noiseaug.runs.decoding import convert, decode
 from noiseaug.runs.journal import whole_lines
@@ -35,7 +36,8 @@ __all__ = [
     "write_log",
 ]
 
-_FORMAT = "noiseaug certification log 1"
+_FORMATS = ("noiseaug certification log 1", "noiseaug certification log 2")
+"""The second is that of logs of many classes, whose lines hold no zeros; those of earlier versions are of the first."""
 START = b'{"format": "noiseaug certification log '
 """How every log begins."""
 
@@ -125,8 +127,8 @@ def parse(path: Path, content: bytes) -> Content:
 
 def _parse_header(path: Path, line: bytes) -> Header:
     where = f"{path}, line 1"
-    if decode(line, _Format, where).format != _FORMAT:
-        raise InvalidInputError(f"{path} is of another format; this version of noiseaug reads {_FORMAT!r}")
+    if decode(line, _Format, where).format not in _FORMATS:
+        raise InvalidInputError(f"{path} is of another format; this version of noiseaug reads {' and '.join(_FORMATS)}")
     header = decode(line, Header, where)
     convert(header.description, Description, f"{where}: description")
     return header
@@ -134,8 +136,9 @@ def _parse_header(path: Path, line: bytes) -> Header:
 
 def header_line(description: dict[str, Any]) -> str:
     """The first line of a log."""
+    name = _FORMATS[(description.get("num_classes") or 0) > MANY]
     # the tag comes first: half a header is still known by it
-    return json.dumps({"format": _FORMAT, "noiseaug": noiseaug.__version__, "description": description}) + "\n"
+    return json.dumps({"format": name, "noiseaug": noiseaug.__version__, "description": description}) + "\n"
 
 
 def plain(description: dict[str, Any]) -> dict[str, Any]:

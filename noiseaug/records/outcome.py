@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import index as as_integer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from noiseaug.errors import InvalidInputError
+from noiseaug.records.tally import MANY, Tally, cumulative, tallies, tallies_of
 from noiseaug.runs.decoding import Int64, decode
 from noiseaug.tables import exact_decimal
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Counts = Sequence[int]
+else:
+    Counts = tuple[Int64, ...]  # as a line has them
 
 __all__ = ["ABSTAIN", "Outcome", "outcomes_frame"]
 
@@ -38,6 +43,8 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         counts: cumulative counts of every class at each look, shape (looks, num_classes).
         seconds: time that the input took.
 
+    Counts are tuples, of more than 64 classes :class:`~noiseaug.records.tally.Tally`.
+
     Raises:
         InvalidInputError: where the parts contradict one another.
     """
@@ -46,16 +53,22 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: Int64
     prediction: Int64
     radius: float
-    selection: tuple[Int64, ...]
+    selection: Counts
     looks: tuple[Int64, ...]
-    counts: tuple[tuple[Int64, ...], ...]
+    counts: tuple[Counts, ...]
     seconds: float
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {name: as_integer(getattr(self, name)) for name in ("index", "label", "prediction")}
         plain |= {name: float(getattr(self, name)) for name in ("radius", "seconds")}
-        plain |= {name: tuple(map(as_integer, getattr(self, name))) for name in ("selection", "looks")}
-        plain["counts"] = tuple(tuple(map(as_integer, row)) for row in self.counts)
+        plain["looks"] = tuple(map(as_integer, self.looks))
+        rows: Sequence[Counts] = (self.selection, *self.counts)
+        if len(self.selection) > MANY and {len(row) for row in rows} == {len(self.selection)}:
+            rows = tallies_of(rows)
+        else:
+            rows = [tuple(map(as_integer, row)) for row in rows]
+        plain["selection"], *counts = rows
+        plain["counts"] = tuple(counts)
         for name, value in plain.items():
             msgspec.structs.force_setattr(self, name, value)
         fault = self._fault()
@@ -77,14 +90,23 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _votes_fault(self) -> str | None:
         if len(self.looks) != len(self.counts):
             return f"{len(self.looks)} looks but {len(self.counts)} rows of counts"
-        if min(self.selection, default=0) < 0:
+        rows: list[Sequence[int]] = [self.selection, *self.counts]
+        if isinstance(self.selection, Tally):
+            tables = [row for row in rows if isinstance(row, Tally)]
+            if cumulative(tables, self.looks):
+                return None
+            rows = [row.votes.tolist() for row in tables]
+        selection, *counts = rows
+        if min(selection, default=0) < 0:
             return "a selection count is negative"
-        votes, before = 0, (0,) * len(self.selection)
-        for look, row in zip(self.looks, self.counts, strict=True):
+        classes = len(self.selection)
+        votes = 0
+        before: Sequence[int] = (0,) * len(selection)
+        for look, row in zip(self.looks, counts, strict=True):
             if look <= votes:
                 return f"look {look} comes after {votes}; expected increasing numbers of votes"
             if len(row) != len(before) or sum(row) != look or any(k < b for k, b in zip(row, before, strict=False)):
-                return f"the counts at {look} votes are no cumulative counts of {look} votes in {len(before)} classes"
+                return f"the counts at {look} votes are no cumulative counts of {look} votes in {classes} classes"
             votes, before = look, row
         return None
 
@@ -100,7 +122,10 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def line(self) -> str:
         """One line of a log, without its end; the radius as a decimal that is at most the float and reads as it."""
-        text = json.dumps({**msgspec.structs.asdict(self), "radius": "@"}, separators=(",", ":"), allow_nan=False)
+        fields = {**msgspec.structs.asdict(self), "radius": "@"}
+        if isinstance(self.selection, Tally):
+            fields |= _sparse(self.selection, self.counts)
+        text = json.dumps(fields, separators=(",", ":"), allow_nan=False)
         return text.replace('"@"', exact_decimal(self.radius), 1)
 
     @classmethod
@@ -114,7 +139,48 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             InvalidInputError: where the line is damaged.
         """
-        return decode(line, cls, where)
+        if b'"order"' not in (line.encode() if isinstance(line, str) else line):
+            return decode(line, cls, where)
+        found = decode(line, _SparseLine, where)
+        try:
+            selection, *counts = tallies(found.num_classes, found.order, [found.selection, *found.counts])
+        except ValueError as error:
+            raise InvalidInputError(f"{where}: {error}") from None
+        return cls(
+            found.index,
+            found.label,
+            found.prediction,
+            found.radius,
+            selection,
+            found.looks,
+            tuple(counts),
+            found.seconds,
+        )
+
+
+class _SparseLine(msgspec.Struct, forbid_unknown_fields=True):
+    """A line with counts of many classes: those of the classes in ``order``, zeros at a row's end left out."""
+
+    index: Int64
+    label: Int64
+    prediction: Int64
+    radius: float
+    num_classes: Annotated[int, msgspec.Meta(ge=1, le=10**7)]
+    order: list[Int64]
+    selection: list[Int64]
+    looks: tuple[Int64, ...]
+    counts: list[list[Int64]]
+    seconds: float
+
+
+def _sparse(selection: Tally, counts: Iterable[Any]) -> dict[str, Any]:
+    """The fields of a :class:`_SparseLine` that hold counts."""
+    rows = [row.votes.tolist() for row in (selection, *counts)]
+    for row in rows:
+        while row and row[-1] == 0:
+            row.pop()
+    order = selection.order[: max(map(len, rows))].tolist()
+    return {"num_classes": len(selection), "order": order, "selection": rows[0], "counts": rows[1:]}
 
 
 def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
@@ -122,7 +188,7 @@ def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 
     Returns:
         A frame with columns index, label, prediction, radius, correct, n (estimation votes used), seconds, and, as
-        tuples, selection, looks and counts; their meaning is that of :class:`Outcome`.
+        :class:`Outcome` has them, selection, looks and counts.
     """
     import pandas as pd
 

@@ -55,7 +55,7 @@ VERSION = logfile.START.decode() + '1", "noiseaug": "0.1"'
 @pytest.mark.parametrize(
     ("header", "complaint"),
     [
-        ('{"format": "noiseaug certification log 2"}', "reads 'noiseaug certification log 1'"),
+        ('{"format": "noiseaug certification log 3"}', "reads noiseaug certification log 1 and"),
         (logfile.START.decode() + '1", "x', "line 1: not readable as JSON"),
         (logfile.START.decode() + '1"}', "line 1: noiseaug: missing"),
         (VERSION + "}", "line 1: description: missing"),
