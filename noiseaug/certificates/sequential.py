@@ -48,7 +48,7 @@ def _check_schedule(looks: tuple[int, ...], shares: tuple[float, ...]) -> None:
 
 
 # found on populations of published runs and tested on others: docs/results/savings.md
-_SHARES = (0.016, 0.019, 0.024, 0.028, 0.034, 0.043, 0.05, 0.06, 0.076, 0.65)
+_SHARES = (0.005, 0.008, 0.012, 0.017, 0.024, 0.038, 0.053, 0.075, 0.118, 0.65)
 _LAST_CHANCE = 5e-3  # chance, at each look, of giving up on a target that all votes certify every other time
 _FUTILITY = 1e-3  # chance, at each look, of giving up on a target that the class probability just reaches
 
