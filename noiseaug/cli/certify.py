@@ -19,6 +19,7 @@ from noiseaug.cli.options import (
     TRAINING,
     VOTES,
     Compiled,
+    Consensus,
     Device,
     FailureProb,
     Normalisation,
@@ -51,7 +52,7 @@ Classifier = Annotated[
         "What votes: a training run's directory; a .safetensors or published .pth.tar checkpoint; module:attribute of "
         "your own (a function, an estimator, a torch module, or what makes one; importing it runs the module's code); "
         "timm:NAME or huggingface:NAME; an .onnx file; a .joblib file (loading it runs whatever code is in it: open "
-        "your own only); or, trained here",
+        "your own only); several networks, a,b,c, whose logits are averaged; or, trained here",
         BASES,
         MODEL,
     ),
@@ -171,6 +172,7 @@ def certify(
         ),
     ],
     classifier: Classifier = "logistic",
+    consensus: Consensus = None,
     data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
@@ -221,7 +223,7 @@ def certify(
     from noiseaug.vision.training import workers
 
     with workers(device) as team:
-        read = {"--data": data, "--classifier": classifier, "--weights": weights}
+        read = {"--data": data, "--classifier": classifier.split(","), "--weights": weights}
         team.lead(lambda: check_files({"--out": out, "--tsv": tsv}, read))
         rule = _certificate(certificate, radius, set_)
         # what needs no training is looked at before it
@@ -242,6 +244,7 @@ def certify(
                 trusted=trust_arch or (),
                 weights=weights,
                 num_classes=classes,
+                consensus=consensus,
             )
         source = subject.data
         if team.leads:
@@ -285,6 +288,7 @@ def certify(
 def predict(
     smooth_sigma: SmoothSigma,
     classifier: Classifier = "logistic",
+    consensus: Consensus = None,
     data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
@@ -311,7 +315,7 @@ def predict(
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import load_subject
 
-    check_files({"--out": out}, {"--data": data, "--classifier": classifier, "--weights": weights})
+    check_files({"--out": out}, {"--data": data, "--classifier": classifier.split(","), "--weights": weights})
     refuse_table(out)
     subject = load_subject(
         classifier,
@@ -326,6 +330,7 @@ def predict(
         trusted=trust_arch or (),
         weights=weights,
         num_classes=classes,
+        consensus=consensus,
     )
     source = subject.data
     say_scaling(source)

@@ -10,7 +10,7 @@ from noiseaug.runs import refuse_clashes
 
 __all__ = ["check_files"]
 
-Value = Path | str | Iterable[Path] | None
+Value = Path | str | Iterable[Path | str] | None
 
 _OF_RUNS = ("run.json", "model.safetensors", "metrics.csv", "table.csv")
 

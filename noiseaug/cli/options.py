@@ -121,6 +121,15 @@ TrustArch = Annotated[
 Device = Annotated[
     str, typer.Option("--device", help="Where a network runs: cpu, cuda, cuda:1, …", rich_help_panel=EXECUTION)
 ]
+Consensus = Annotated[
+    int | None,
+    typer.Option(
+        "--consensus",
+        help="Of several networks, ask this many first, and the others only where these disagree.",
+        show_default="ask all",
+        rich_help_panel=MODEL,
+    ),
+]
 Compiled = Annotated[
     bool,
     typer.Option(

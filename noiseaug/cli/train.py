@@ -16,6 +16,7 @@ from noiseaug.cli.options import (
     OUTPUT,
     TRAINING,
     VOTES,
+    Consensus,
     Data,
     Device,
     FailureProb,
@@ -213,8 +214,8 @@ def attack(
     model: Annotated[
         Path,
         typer.Argument(
-            help="Directory of a training run, a checkpoint, or module:attribute of your own (a torch module, or what "
-            "makes one)."
+            help="Directory of a training run, a checkpoint, module:attribute of your own (a torch module, or what "
+            "makes one), or several of them, a,b,c, whose logits are averaged."
         ),
     ],
     smooth_sigma: SmoothSigma,
@@ -263,6 +264,7 @@ def attack(
     batch: Annotated[
         int | None, typer.Option("--batch", help="Noisy copies per forward pass.", rich_help_panel=EXECUTION)
     ] = None,
+    consensus: Consensus = None,
     device: Device = "cpu",
     log: Annotated[
         Path | None,
@@ -283,7 +285,7 @@ def attack(
     from noiseaug.runs import write_atomically
     from noiseaug.subjects import attack_model
 
-    check_files({"--out": out}, {"attack": model, "--data": data, "--log": log})
+    check_files({"--out": out}, {"attack": str(model).split(","), "--data": data, "--log": log})
     refuse_table(out)
     warn_of_precision(precision, device)
     frame, summary = attack_model(
@@ -307,6 +309,7 @@ def attack(
         normalisation=normalisation,
         trusted=trust_arch or (),
         weights=weights,
+        consensus=consensus,
     )
     if out is not None:
         write_atomically(out, frame.to_csv(index=False))

@@ -45,6 +45,7 @@ def attack_model(
     normalisation: str | None = None,
     trusted: Collection[str] = (),
     weights: Path | None = None,
+    consensus: int | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Attacks a trained network's smoothed classifier on test images.
 
@@ -69,6 +70,7 @@ def attack_model(
         normalisation: of a published checkpoint whose file does not record it.
         trusted: architectures of your own, ``module:attribute``, that the checkpoint may import.
         weights: of a torch module of the user's own.
+        consensus: of several networks, how many are asked first; the attack itself sees the mean of all.
 
     Returns:
         A row for each image and radius, and a row for each radius; see :func:`~noiseaug.vision.attacks.attack_frame`
@@ -86,6 +88,7 @@ def attack_model(
         normalisation=normalisation,
         trusted=trusted,
         weights=weights,
+        consensus=consensus,
     )
     base = subject.base
     if not hasattr(base, "vote_counter"):
@@ -128,7 +131,10 @@ def _refuse_other(
 ) -> None:
     """A log whose certificates say nothing about this smoothed classifier."""
     wanted = {
-        **{key: subject.description.get(key) for key in ("weights", "normalisation", "data", "data_digest")},
+        **{
+            key: subject.description.get(key)
+            for key in ("weights", "consensus", "normalisation", "data", "data_digest")
+        },
         "smooth_sigma": smooth_sigma,
         "noise": "gaussian",
         "precision": precision,

@@ -16,6 +16,7 @@ from noiseaug.data import DataName, DataSource, LabelledSet, load_data, load_ima
 from noiseaug.errors import InvalidInputError, first_line
 from noiseaug.registry import Entry, Registry
 from noiseaug.runs import read_file
+from noiseaug.subjects.ensembles import joined, member_names
 from noiseaug.subjects.own import made, over_the_classes_of, placed
 
 __all__ = ["BASES", "SOURCES", "Subject", "load_classifier", "load_subject"]
@@ -204,12 +205,14 @@ def load_subject(
     trusted: Collection[str] = (),
     weights: Path | None = None,
     num_classes: int | None = None,
+    consensus: int | None = None,
 ) -> Subject:
     """A classifier by name, with the inputs to certify.
 
     Args:
         classifier: as of :func:`load_classifier`; or the directory of a training run, a ``.safetensors`` file of one,
-            or a ``.pth.tar`` file of Cohen et al. or Salman et al.
+            or a ``.pth.tar`` file of Cohen et al. or Salman et al.; or several networks, ``a,b,c``, whose logits are
+            averaged.
         data: as of :func:`~noiseaug.data.load_data`; by default what a training run learned from, else ``digits``.
         train_sigma: α, for named classifiers.
         copies: noisy copies of each training input, for named classifiers.
@@ -222,10 +225,35 @@ def load_subject(
         trusted: architectures of your own, ``module:attribute``, that a checkpoint may import, which runs their code.
         weights: a file of weights for a torch module, ``source:name`` or ``module:attribute``.
         num_classes: number of classes, where the classifier does not say it; by default that of the data.
+        consensus: of several networks, how many are asked first; the others only where these disagree.
 
     Raises:
         InvalidInputError: for names that are not there, or a network that is not for these data.
     """
+    names = [classifier] if Path(classifier).exists() else member_names(classifier)
+    if len(names) > 1:
+        _refuse_weights(classifier, weights)
+        members = [
+            load_subject(
+                name,
+                data,
+                train_sigma=train_sigma,
+                device=device,
+                precision=precision,
+                root=root,
+                normalisation=normalisation,
+                compiled=compiled,
+                trusted=trusted,
+                num_classes=num_classes,
+            )
+            for name in names
+        ]
+        base, description = joined(
+            names, [each.base for each in members], [each.description for each in members], consensus
+        )
+        return Subject(base, members[0].data, description)
+    if consensus is not None:
+        raise InvalidInputError(f"consensus is {consensus}, but {classifier} is one classifier; give several, a,b,c")
     if classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS)):
         if train_sigma:
             raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")

@@ -7,6 +7,7 @@ from .build import (
     replace_last_layer,
 )
 from .checkpoints import FILE_NAME, checkpoint_file, load_checkpoint, read_metadata, save_checkpoint, weights_digest
+from .ensemble import Ensemble
 from .registry import ARCHITECTURES, Shape
 from .resnets import CifarResNet, SmallResNet
 
@@ -17,6 +18,7 @@ __all__ = [
     "FILE_NAME",
     "CifarResNet",
     "Classifier",
+    "Ensemble",
     "Shape",
     "SmallResNet",
     "build_model",
