@@ -1,7 +1,7 @@
 """Ours: votes that each stopping rule saves against a fixed number, and what it certifies (docs/math.md 4.4).
 
 A population whose certified accuracy is that of Cohen et al.'s CIFAR-10 model at σ = .5, the same votes for every rule,
-as in ``python -m benchmarks savings``; ``--fast`` takes fewer inputs.
+``--fast`` takes fewer inputs. ``python -m benchmarks savings`` has the same exactly, on populations of several runs.
 """
 
 from __future__ import annotations
