@@ -35,6 +35,9 @@ __all__ = [
 
 _STEP = 1e-12
 _LARGE_STEP = 1e-9
+_NEWTON_STEPS = 30
+_BELOW_ONE = 1 - 2.0**-53
+_TINY = 1e-300
 _LEAST_LEVEL = 1e-130
 _LEAST_FAILURE_PROB = 1e-100  # of a run, whose rules split it
 _MOST_VOTES = 2**53  # counts beyond are not exact in double precision
@@ -80,27 +83,73 @@ def _counts(successes: ArrayLike, trials: ArrayLike) -> tuple[FloatArray, FloatA
     return k, n
 
 
-def binomial_lower(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
-    """One-sided Clopper–Pearson lower bound on a success probability, rounded down.
+def binomial_lower(
+    successes: ArrayLike, trials: ArrayLike, failure_prob: float, uniform: ArrayLike = 0.0
+) -> FloatArray:
+    """One-sided lower bound on a success probability, rounded down: Clopper–Pearson's, or the randomised one.
+
+    With U uniform on [0, 1) the bound p solves P(Bin(n, p) + U′ ≥ k + U) = failure_prob, U′ another such number
+    (docs/math.md 4.7; Voráček 2024). It then fails with exactly the stated probability, for every success probability,
+    and lies between Clopper–Pearson's bounds of k and of k + 1 successes. U = 0 gives the former, which fails less
+    often than stated, since counts are discrete.
 
     Args:
-        successes: counts; broadcasts against ``trials``.
+        successes: counts; broadcasts against the others.
         trials: number of trials.
         failure_prob: probability that the bound exceeds the true value, at most; not below 1e-130.
+        uniform: U, drawn once and independently of the counts; in [0, 1).
 
     Raises:
-        InvalidInputError: for counts that are none, and a failure probability out of range.
+        InvalidInputError: for counts that are none, and a failure probability or U out of range.
     """
     k, n = _counts(successes, trials)
-    return np.where(k == 0, 0.0, _quantile(np.maximum(k, 1), n - k + 1, failure_prob))
+    plain = np.where(k == 0, 0.0, _quantile(np.maximum(k, 1), n - k + 1, failure_prob))
+    u = np.asarray(uniform, dtype=float)
+    if not ((u >= 0) & (u < 1)).all():
+        raise InvalidInputError(f"uniform is {uniform!r}; expected at least 0 and below 1")
+    return _raised(plain, k, n, failure_prob, u) if u.any() else plain
 
 
-def binomial_upper(successes: ArrayLike, trials: ArrayLike, failure_prob: float) -> FloatArray:
-    """One-sided Clopper–Pearson upper bound on a success probability, rounded up; arguments as ``binomial_lower``."""
+def binomial_upper(
+    successes: ArrayLike, trials: ArrayLike, failure_prob: float, uniform: ArrayLike = 0.0
+) -> FloatArray:
+    """One-sided upper bound on a success probability, rounded up; arguments as ``binomial_lower``."""
     k, n = _counts(successes, trials)
     # through the failures, so that a bound close to 1 keeps its distance from it; the subtraction rounds, so one up
-    failures = _quantile(np.maximum(n - k, 1), k + 1, failure_prob)
-    return np.where(k == n, 1.0, np.minimum(np.nextafter(1 - failures, 2.0), 1.0))
+    failures = binomial_lower(n - k, n, failure_prob, uniform)
+    return np.minimum(np.nextafter(1 - failures, 2.0), 1.0)
+
+
+def _raised(plain: FloatArray, k: FloatArray, n: FloatArray, level: float, u: FloatArray) -> FloatArray:
+    """The randomised bound, from Clopper–Pearson's.
+
+    By Newton's method on the logarithm of the tail, which is concave: from the left it does not pass the root. What it
+    finds is put into the tail all the same, as in ``_quantile``.
+    """
+    plain, k, n, u = np.broadcast_arrays(plain, k, n, u)
+    found: FloatArray = plain
+    for _ in range(_NEWTON_STEPS):
+        more, as_many = _tails(k, n, found)
+        tail = u * more + (1 - u) * as_many
+        slope = (as_many - more) * (u * (n - k) / (1 - found) + (1 - u) * k / np.maximum(found, _TINY))
+        step = tail * np.log(level / tail) / np.maximum(slope, _TINY)
+        found = np.clip(found + step, plain, _BELOW_ONE)
+        if (step <= 0.1 * _STEP * found).all():
+            break
+
+    def exceeds(bound: FloatArray) -> np.ndarray:
+        more, as_many = _tails(k, n, bound)
+        return np.asarray(u * more + (1 - u) * as_many > level)
+
+    found = rounded_down(found)
+    found = np.where(exceeds(found), found * (1 - _LARGE_STEP), found)
+    return np.where((u == 0) | exceeds(found), plain, np.maximum(found, plain))
+
+
+def _tails(k: FloatArray, n: FloatArray, p: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P(Bin(n, p) ≥ k + 1) and P(Bin(n, p) ≥ k)."""
+    more = np.where(k == n, 0.0, special.betainc(k + 1, np.maximum(n - k, 1), p))
+    return more, np.where(k == 0, 1.0, special.betainc(np.maximum(k, 1), n - k + 1, p))
 
 
 def binomial_interval(successes: int, trials: int, failure_prob: float) -> tuple[float, float]:

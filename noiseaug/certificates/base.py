@@ -46,11 +46,15 @@ class CertificationSetting:
         smooth_sigma: β > 0, in input units.
         budget: votes at most, and the probability that a certificate is wrong, at most.
         num_classes: number of classes.
+        uniform: U of the input that is certified, where the run's bounds are randomised
+            (:func:`noiseaug.confidence.binomial_lower`); 0 gives Clopper–Pearson's. What a rule chooses before its
+            bounds must not depend on it.
     """
 
     smooth_sigma: float
     budget: VoteBudget
     num_classes: int = 2
+    uniform: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "smooth_sigma", validation.positive("smooth_sigma", self.smooth_sigma))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -26,18 +26,18 @@ class Cohen(Certificate):
         return (setting.votes,)
 
     def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        lower = float(binomial_lower(counts[-1, top], setting.votes, setting.failure_prob))
+        lower = float(binomial_lower(counts[-1, top], setting.votes, setting.failure_prob, setting.uniform))
         return Decision(lower > 0.5, certified_radius(setting, lower), True)
 
 
 def two_sided_radius(setting: CertificationSetting, top: int, counts: np.ndarray, weight: float) -> float:
     """(β/2)(Φ⁻¹(p_A) − Φ⁻¹(p_B)) with the share ``weight`` of the level for p_A, the rest for the K−1 other classes."""
     votes = int(counts.sum())
-    lower = float(binomial_lower(counts[top], votes, weight * setting.failure_prob))
+    lower = float(binomial_lower(counts[top], votes, weight * setting.failure_prob, setting.uniform))
     others = np.delete(counts, top)
     level = (1 - weight) * setting.failure_prob / (setting.num_classes - 1)
     # the bound grows with the count, so the largest count has the largest bound
-    upper = min(float(binomial_upper(others.max(), votes, level)), 1 - lower)
+    upper = min(float(binomial_upper(others.max(), votes, level, setting.uniform)), 1 - lower)
     if lower <= upper or lower == 0:
         return 0.0
     gap = -special.ndtri(1 - lower) - special.ndtri(upper) if upper > 0 else np.inf
@@ -67,6 +67,7 @@ class TCertify(Certificate):
 
     def weight(self, setting: CertificationSetting, top: int, selection: np.ndarray) -> float:
         """The split with the largest radius if the n votes fell as the selection sample did."""
+        setting = replace(setting, uniform=0.0)  # a split that saw U would not leave it uniform
         shares = (np.asarray(selection) + 0.5) / (np.sum(selection) + 0.5 * setting.num_classes)
         expected = np.floor(shares * setting.votes)
         expected[top] += setting.votes - expected.sum()

@@ -110,14 +110,14 @@ def _in_reach(setting: CertificationSetting, share: float, radius: float) -> flo
 
 
 @lru_cache(maxsize=1 << 14)
-def _one_bound(successes: int, votes: int, level: float) -> float:
-    return float(binomial_lower(successes, votes, level))
+def _one_bound(successes: int, votes: int, level: float, uniform: float) -> float:
+    return float(binomial_lower(successes, votes, level, uniform))
 
 
 def _bounds(setting: CertificationSetting, schedule: _Schedule, successes: tuple[int, ...]) -> list[float]:
     """Lower bounds of the class probability at the looks so far, valid together."""
     looks = zip(successes, schedule.looks, schedule.shares, strict=False)
-    return [_one_bound(k, votes, share * setting.failure_prob) for k, votes, share in looks]
+    return [_one_bound(k, votes, share * setting.failure_prob, setting.uniform) for k, votes, share in looks]
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,9 @@ class FullRadius(Certificate):
             return Decision(lower > 0.5, best, True)
         # were the class as likely as the votes so far allow at 95%, what would all n votes certify?
         hope = float(binomial_upper(counts[-1, top], used, 0.05))
+        last = schedule.shares[-1] * setting.failure_prob
         reachable = certified_radius(
-            setting, _one_bound(int(hope * setting.votes), setting.votes, schedule.shares[-1] * setting.failure_prob)
+            setting, _one_bound(int(hope * setting.votes), setting.votes, last, setting.uniform)
         )
         return Decision(lower > 0.5, best, reachable - best < self.tolerance * setting.smooth_sigma)
 
@@ -200,9 +201,12 @@ class ConfidenceSequence(Certificate):
 
     def needed(self, setting: CertificationSetting) -> tuple[int, ...]:
         """The fewest votes for the class that certify at each look."""
-        # a threshold rounded up asks for more
-        threshold = min(float(special.ndtr(self.radius / setting.smooth_sigma)) * (1 + 1e-15), np.nextafter(1.0, 0.0))
-        return _sequence_needed(setting.votes, threshold, setting.failure_prob)
+        return _sequence_needed(setting.votes, self._threshold(setting), setting.failure_prob)
+
+    def _threshold(self, setting: CertificationSetting) -> float:
+        """Φ(r/β), rounded up, which asks for more."""
+        found = float(special.ndtr(self.radius / setting.smooth_sigma)) * (1 + 1e-15)
+        return float(min(found, np.nextafter(1.0, 0.0)))
 
     def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
         at, successes = len(counts) - 1, int(counts[-1, top])
@@ -210,9 +214,12 @@ class ConfidenceSequence(Certificate):
         if successes >= self.needed(setting)[at]:
             return Decision(True, self.radius, True)
         hope = float(binomial_upper(successes, used, _FUTILITY))
-        return Decision(
-            False, 0.0, used == setting.votes or hope < float(special.ndtr(self.radius / setting.smooth_sigma))
-        )
+        if used < setting.votes and hope >= float(special.ndtr(self.radius / setting.smooth_sigma)):
+            return Decision(False, 0.0, False)
+        # where it stops anyway, a wealth of (1 − U)/a is enough (docs/math.md 4.7)
+        wealth = float(log_wealth(successes, used, self._threshold(setting)))
+        enough = setting.uniform > 0 and wealth >= np.log1p(-setting.uniform) - np.log(setting.failure_prob) + 1e-9
+        return Decision(enough, self.radius if enough else 0.0, True)
 
     def check(self, setting: CertificationSetting) -> None:
         super().check(setting)

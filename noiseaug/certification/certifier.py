@@ -15,7 +15,7 @@ from noiseaug.certificates import STANDARD_LOOKS, Certificate, CertificationSett
 from noiseaug.confidence import check_failure_prob
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome
-from noiseaug.votes import Counter, Stream, make_counter, make_noise, round_votes, take_together
+from noiseaug.votes import Counter, Stream, bound_uniform, make_counter, make_noise, round_votes, take_together
 
 __all__ = ["Certifier", "describe_rule", "paid"]
 
@@ -33,6 +33,7 @@ class Certifier:
         noise_error: what the noise's law is off by in all; ``setting`` has paid for it.
         noise: name of the noise's law.
         seed: of the votes.
+        randomised: whether bounds are randomised, each input with a U of its own.
     """
 
     counter: Counter
@@ -41,6 +42,7 @@ class Certifier:
     noise_error: float = 0.0
     noise: str = "gaussian"
     seed: int = 0
+    randomised: bool = False
 
     def __post_init__(self) -> None:
         self.certificate.check(self.setting)
@@ -56,6 +58,7 @@ class Certifier:
         n0: int = 100,
         failure_prob: float = 1e-3,
         certificate: Certificate | None = None,
+        randomised: bool = False,
         noise: str = "gaussian",
         num_classes: int | None = None,
         seed: int = 0,
@@ -71,6 +74,7 @@ class Certifier:
             n0: votes of the selection sample.
             failure_prob: probability that a certificate is wrong, at most.
             certificate: the rule; :class:`~noiseaug.certificates.Cohen` by default.
+            randomised: as there.
             noise: ``"gaussian"`` or ``"discrete"``.
             num_classes: number of classes, where the classifier does not know it.
             seed: of the votes.
@@ -86,7 +90,7 @@ class Certifier:
         error = model.distribution_error(dim, budget.votes + budget.n0)
         budget = replace(budget, failure_prob=paid(failure_prob, error))
         setting = CertificationSetting(smooth_sigma, budget, counter.num_classes)
-        return cls(counter, setting, certificate or Cohen(), error, noise, seed)
+        return cls(counter, setting, certificate or Cohen(), error, noise, seed, randomised)
 
     @property
     def classes(self) -> np.ndarray | None:
@@ -106,6 +110,7 @@ class Certifier:
             "noise_error": self.noise_error,
             "num_classes": self.setting.num_classes,
             "certificate": describe_rule(self.certificate),
+            **({"randomised": True} if self.randomised else {}),
             **self.counter.description(x),
         }
 
@@ -145,6 +150,8 @@ class Certifier:
         """An input as a conversation: it asks for votes, is sent their counts, and ends with its outcome."""
         stream = self.counter.stream(x, index, "estimation")
         wanted = self.certificate.looks(self.setting)
+        uniform = self._uniform(index)
+        setting = replace(self.setting, uniform=uniform or 0.0)
         selection = total = np.zeros(self.setting.num_classes, dtype=np.int64)
         top, decision = 0, Decision(False, 0.0, False)
         kept: list[int] = []
@@ -167,7 +174,7 @@ class Certifier:
                 counts.append(tuple(int(k) for k in total))
             seen.append(total)
             requests = []
-            decision = self.certificate.decide(self.setting, top, selection, np.array(seen))
+            decision = self.certificate.decide(setting, top, selection, np.array(seen))
             if decision.done:
                 break
         return Outcome(
@@ -179,7 +186,12 @@ class Certifier:
             looks=tuple(kept[: len(counts)]),
             counts=tuple(counts),
             seconds=0.0,
+            uniform=uniform,
         )
+
+    def _uniform(self, index: int) -> float | None:
+        """U of an input; None without randomised bounds."""
+        return bound_uniform(self.noise, self.setting.smooth_sigma, self.seed, index) if self.randomised else None
 
 
 def paid(failure_prob: float, error: float) -> float:

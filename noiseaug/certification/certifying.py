@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -16,6 +17,7 @@ from noiseaug.certification.certifier import Certifier, describe_rule, paid
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
+from noiseaug.records.checking import drawn_uniform
 from noiseaug.records.log import read_outcomes
 from noiseaug.records.logfile import plain, refuse_strangers, write_log
 from noiseaug.runs import make_folder
@@ -38,6 +40,7 @@ def certify(
     n0: int = 100,
     failure_prob: float = 1e-3,
     certificate: Certificate | None = None,
+    randomised: bool = False,
     noise: str = "gaussian",
     num_classes: int | None = None,
     seed: int = 0,
@@ -61,6 +64,8 @@ def certify(
         n0: votes of the selection sample.
         failure_prob: probability that a certificate is wrong, at most.
         certificate: the rule; :class:`~noiseaug.certificates.Cohen` by default.
+        randomised: use randomised bounds, which fail with exactly the stated probability and certify a little more
+            (docs/math.md 4.7). Their U is a function of seed and index and stands in the log.
         noise: ``"gaussian"``, or ``"discrete"`` for 8-bit inputs (docs/math.md 4.5).
         num_classes: number of classes, where the classifier does not know it.
         seed: votes for an input depend on it, the input's index, and the noise alone.
@@ -73,9 +78,9 @@ def certify(
         progress: show a bar on standard error.
 
     Returns:
-        A frame with a row an input: index, label, prediction (−1: abstained), radius, correct, n, seconds, and the
-        counts of every class. Labels and predictions are positions in ``classes_``, which the log's description keeps
-        as ``classes`` where they are not the numbers from 0.
+        A frame with a row an input: index, label, prediction (−1: abstained), radius, correct, n, seconds, the counts
+        of every class, and uniform where bounds are randomised. Labels and predictions are positions in ``classes_``,
+        which the log's description keeps as ``classes`` where they are not the numbers from 0.
 
     Raises:
         InvalidInputError: for bad numbers, a classifier that returns no labels, or a log of another run.
@@ -89,6 +94,7 @@ def certify(
         n0=n0,
         failure_prob=failure_prob,
         certificate=certificate,
+        randomised=randomised,
         noise=noise,
         num_classes=num_classes,
         seed=seed,
@@ -247,7 +253,7 @@ def recertify(
     cannot be taken for a fixed number of votes: that would certify what merely looked good.
 
     Args:
-        frame: from :func:`certify` or a log.
+        frame: from :func:`certify` or a log; bounds are randomised where it has a column ``uniform``.
         setting: smoothing level and votes of the stored run, with the new failure probability.
         certificate: the new rule.
 
@@ -265,11 +271,11 @@ def _all_recertified(
 
 
 def _stored(frame: pd.DataFrame) -> Iterator[Outcome]:
-    names = ("index", "label", "prediction", "radius", "selection", "looks", "counts", "seconds")
+    names = ["index", "label", "prediction", "radius", "selection", "looks", "counts", "seconds"]
     missing = [name for name in names if name not in frame]
     if missing:
         raise InvalidInputError(f"the frame lacks {', '.join(missing)}; only logs with votes can be certified anew")
-    for row in frame[list(names)].to_dict("records"):
+    for row in frame[names + ["uniform"] * ("uniform" in frame)].to_dict("records"):
         fields: dict[str, Any] = {str(name): value for name, value in row.items()}
         yield Outcome(**fields)
 
@@ -278,6 +284,7 @@ def _recertified(outcome: Outcome, setting: CertificationSetting, certificate: C
     place = {look: i for i, look in enumerate(outcome.looks)}
     selection, counts = np.array(outcome.selection), np.array(outcome.counts)
     top = int(np.argmax(selection))
+    setting = replace(setting, uniform=outcome.uniform or 0.0)
     seen: list[np.ndarray] = []
     last, decision = 0, Decision(False, 0.0, False)
     for look in certificate.looks(setting):
@@ -303,11 +310,16 @@ def _recertified(outcome: Outcome, setting: CertificationSetting, certificate: C
         looks=outcome.looks[:last],
         counts=outcome.counts[:last],
         seconds=outcome.seconds,
+        uniform=outcome.uniform,
     )
 
 
 def recertify_log(
-    log: Path | str, out: Path | str, certificate: Certificate, failure_prob: float | None = None
+    log: Path | str,
+    out: Path | str,
+    certificate: Certificate,
+    failure_prob: float | None = None,
+    randomised: bool | None = None,
 ) -> pd.DataFrame:
     """:func:`recertify` for a log: the run's levels from its description, the result into a new log.
 
@@ -318,6 +330,8 @@ def recertify_log(
         out: the new log; must not exist.
         certificate: the new rule.
         failure_prob: the new failure probability; the old one by default.
+        randomised: whether bounds are randomised; by default as in the log. A log whose bounds were not does for this
+            too, since its seed fixed every U beforehand.
 
     Raises:
         InvalidInputError: where the log does not say what its votes were, or ``out`` exists.
@@ -326,9 +340,9 @@ def recertify_log(
     if out.exists():
         raise InvalidInputError(f"{out} exists; choose another file")
     description, outcomes = read_outcomes(Path(log))
-    missing = [
-        key for key in ("smooth_sigma", "n", "failure_prob", "num_classes", "noise_error") if key not in description
-    ]
+    anew = bool(description.get("randomised")) if randomised is None else randomised
+    needed = ("smooth_sigma", "n", "failure_prob", "num_classes", "noise_error", *(("noise", "seed") if anew else ()))
+    missing = [key for key in needed if key not in description]
     if missing:
         raise InvalidInputError(
             f"the log does not say {', '.join(missing)}; only noiseaug's own logs can be certified anew"
@@ -337,9 +351,10 @@ def recertify_log(
     granted = paid(level, float(description["noise_error"]))
     budget = VoteBudget(description["n"], granted)
     setting = CertificationSetting(description["smooth_sigma"], budget, description["num_classes"])
-    changed = plain({**description, "failure_prob": level, "certificate": describe_rule(certificate)})
-    ordered = sorted(outcomes, key=lambda each: each.index)
-    made = _all_recertified(ordered, setting, certificate)
+    stated = {**description, "failure_prob": level, "certificate": describe_rule(certificate), "randomised": anew}
+    changed = plain({key: value for key, value in stated.items() if key != "randomised" or value})
+    drawn = (msgspec.structs.replace(each, uniform=drawn_uniform(changed, each.index)) for each in outcomes)
+    made = _all_recertified(sorted(drawn, key=lambda each: each.index), setting, certificate)
     make_folder(out.parent)
     write_log(out, changed, made)
     return outcomes_frame(made)

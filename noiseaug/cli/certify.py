@@ -23,6 +23,7 @@ from noiseaug.cli.options import (
     Device,
     FailureProb,
     Normalisation,
+    Randomised,
     Resume,
     Root,
     SmoothSigma,
@@ -186,6 +187,7 @@ def certify(
     certificate: Rule = "cohen",
     radius: Radius = None,
     set_: Settings = None,
+    randomised: Randomised = False,
     noise: Noise = "gaussian",
     seed: Seed = 0,
     batch: Batch = None,
@@ -261,6 +263,7 @@ def certify(
             n0=n0,
             failure_prob=failure_prob,
             certificate=rule,
+            randomised=randomised,
             noise=noise,
             num_classes=classes,
             seed=seed,
@@ -367,13 +370,22 @@ def recertify(
     certificate: Rule = "cohen",
     radius: Radius = None,
     set_: Settings = None,
+    randomised: Annotated[
+        bool | None,
+        typer.Option(
+            "--randomised/--no-randomised",
+            help="Whether bounds are randomised.",
+            show_default="as in the log",
+            rich_help_panel=VOTES,
+        ),
+    ] = None,
 ) -> None:
     """Certify again from the votes in a log: another failure probability, rule or radius, no forward pass."""
     from noiseaug.certification import recertify_log
 
     check_files({"--out": out}, {"recertify": log})
     with warnings_in_lines():
-        frame = recertify_log(log, out, _certificate(certificate, radius, set_), failure_prob)
+        frame = recertify_log(log, out, _certificate(certificate, radius, set_), failure_prob, randomised)
     print(f"{len(frame)} inputs: {out}")
 
 

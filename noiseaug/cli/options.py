@@ -34,6 +34,7 @@ __all__ = [
     "Model",
     "Normalisation",
     "Precision",
+    "Randomised",
     "Resume",
     "Root",
     "SmoothSigma",
@@ -144,6 +145,14 @@ Precision = Annotated[
 ]
 SmoothSigma = Annotated[
     float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.", rich_help_panel=VOTES)
+]
+Randomised = Annotated[
+    bool,
+    typer.Option(
+        "--randomised",
+        help="Randomised bounds: fail with exactly the stated probability and certify a little more.",
+        rich_help_panel=VOTES,
+    ),
 ]
 FailureProb = Annotated[
     float,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ import numpy as np
 from noiseaug.certificates import CERTIFICATES
 from noiseaug.errors import InvalidInputError
 from noiseaug.records.outcome import ABSTAIN, Outcome
+from noiseaug.votes import bound_uniform
 
 if TYPE_CHECKING:
     from noiseaug.certificates import Certificate, CertificationSetting, Decision
 
-__all__ = ["claim_check", "setting_of"]
+__all__ = ["claim_check", "drawn_uniform", "setting_of"]
 
 _NEEDED = ("smooth_sigma", "n", "failure_prob", "noise_error", "num_classes")
 _TOLERANCE = 1e-9  # relative, and in units of β: what special functions of other versions may differ by
@@ -39,7 +41,8 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
     rule = description.get("certificate")
     if not isinstance(rule, dict) or rule["name"] not in CERTIFICATES:
         return lambda outcome: None
-    if any(description.get(key) is None for key in _NEEDED):
+    needed = (*_NEEDED, "noise", "seed") if description.get("randomised") else _NEEDED
+    if any(description.get(key) is None for key in needed):
         return lambda outcome: None
     try:
         certificate, setting = _rule(rule), setting_of(description)
@@ -49,8 +52,11 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
     looks, n0 = certificate.looks(setting), description.get("n0")
 
     @lru_cache(maxsize=1 << 16)  # inputs that a classifier is sure of have equal counts
-    def decide(top: int, selection: Sequence[int], counts: tuple[Sequence[int], ...]) -> Decision:
-        return certificate.decide(setting, top, np.array(selection), np.array(counts))
+    def decide(
+        top: int, selection: Sequence[int], counts: tuple[Sequence[int], ...], uniform: float | None
+    ) -> Decision:
+        own = setting if uniform is None else replace(setting, uniform=uniform)
+        return certificate.decide(own, top, np.array(selection), np.array(counts))
 
     def fault(outcome: Outcome) -> str | None:
         if len(outcome.selection) != setting.num_classes:
@@ -58,9 +64,23 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
         drawn = int(np.sum(outcome.selection))
         if n0 is not None and drawn != n0:
             return f"{drawn} selection votes; the run has {n0}"
+        if outcome.uniform != (uniform := drawn_uniform(description, outcome.index)):
+            return f"its uniform is {outcome.uniform}; the run's is {uniform}"
         return _fault(outcome, certificate, setting, looks, decide)
 
     return fault
+
+
+def drawn_uniform(description: Mapping[str, Any], index: int) -> float | None:
+    """U of an input as its run has drawn it; None where bounds are not randomised.
+
+    Args:
+        description: of the run; with noise, smooth_sigma and seed where it says that bounds are randomised.
+        index: of the input.
+    """
+    if not description.get("randomised"):
+        return None
+    return bound_uniform(description["noise"], description["smooth_sigma"], description["seed"], index)
 
 
 def _rule(rule: Mapping[str, Any]) -> Certificate:
@@ -82,7 +102,7 @@ def _fault(
     certificate: Certificate,
     setting: CertificationSetting,
     looks: tuple[int, ...],
-    decide: Callable[[int, Sequence[int], tuple[Sequence[int], ...]], Decision],
+    decide: Callable[[int, Sequence[int], tuple[Sequence[int], ...], float | None], Decision],
 ) -> str | None:
     used = looks[: bisect_right(looks, outcome.n)]
     if not used or used[-1] != outcome.n:
@@ -96,7 +116,7 @@ def _fault(
             return f"no counts at {missing[0]} votes, where {certificate.name} looks"
         counts = tuple(kept.get(look, (0,) * setting.num_classes) for look in used)
     top = int(np.argmax(outcome.selection))
-    decision = decide(top, outcome.selection, counts)
+    decision = decide(top, outcome.selection, counts, outcome.uniform)
     if not decision.done:
         return f"{certificate.name} does not stop at {outcome.n} votes with these counts"
     prediction = top if decision.certified else ABSTAIN

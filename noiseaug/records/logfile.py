@@ -68,6 +68,7 @@ class Description(msgspec.Struct):
     failure_prob: Probability | None = None
     num_classes: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
     certificate: _Named | str | None = None
+    randomised: bool | None = None
     shard: str | None = None
     inputs: Votes | None = None
     precision: str | None = None

@@ -42,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         looks: numbers of estimation votes at which the counts were kept, increasing; the last is the votes used.
         counts: cumulative counts of every class at each look, shape (looks, num_classes).
         seconds: time that the input took.
+        uniform: U of the input in [0, 1), where the run's bounds are randomised; else None, and not in the log.
 
     Counts are tuples, of more than 64 classes :class:`~noiseaug.records.tally.Tally`.
 
@@ -57,11 +58,13 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     looks: tuple[Int64, ...]
     counts: tuple[Counts, ...]
     seconds: float
+    uniform: float | None = None
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {name: as_integer(getattr(self, name)) for name in ("index", "label", "prediction")}
         plain |= {name: float(getattr(self, name)) for name in ("radius", "seconds")}
         plain["looks"] = tuple(map(as_integer, self.looks))
+        plain["uniform"] = None if self.uniform is None else float(self.uniform)
         rows: Sequence[Counts] = (self.selection, *self.counts)
         if len(self.selection) > MANY and {len(row) for row in rows} == {len(self.selection)}:
             rows = tallies_of(rows)
@@ -78,6 +81,8 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _fault(self) -> str | None:
         if self.index < 0 or self.label < ABSTAIN or self.prediction < ABSTAIN:
             return f"label {self.label}, prediction {self.prediction}; expected an index ≥ 0 and classes ≥ −1"
+        if self.uniform is not None and not 0 <= self.uniform < 1:
+            return f"uniform is {self.uniform}; expected at least 0 and below 1"
         for name, value in (("radius", self.radius), ("seconds", self.seconds)):
             if not (math.isfinite(value) and value >= 0):
                 return f"{name} is {value}; expected a finite number of at least 0"
@@ -123,6 +128,8 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def line(self) -> str:
         """One line of a log, without its end; the radius as a decimal that is at most the float and reads as it."""
         fields = {**msgspec.structs.asdict(self), "radius": "@"}
+        if self.uniform is None:
+            del fields["uniform"]
         if isinstance(self.selection, Tally):
             fields |= _sparse(self.selection, self.counts)
         text = json.dumps(fields, separators=(",", ":"), allow_nan=False)
@@ -188,7 +195,7 @@ def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 
     Returns:
         A frame with columns index, label, prediction, radius, correct, n (estimation votes used), seconds, and, as
-        :class:`Outcome` has them, selection, looks and counts.
+        :class:`Outcome` has them, selection, looks and counts; where bounds are randomised, also uniform.
     """
     import pandas as pd
 
@@ -205,6 +212,8 @@ def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
         "looks": "object",
         "counts": "object",
     }
+    if any(row.uniform is not None for row in rows):
+        types["uniform"] = "float64"
     return pd.DataFrame(
         {name: pd.Series([getattr(row, name) for row in rows], dtype=kind) for name, kind in types.items()}
     )

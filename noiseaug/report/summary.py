@@ -174,12 +174,13 @@ def _summary(
 ) -> dict[str, Any]:
     accuracies = certified_accuracy(frame, [0.0, *radii], failure_prob)
     rule = description.get("certificate")
+    name = rule.get("name") if isinstance(rule, dict) else rule
     row: dict[str, Any] = {
         "images": len(frame),
         "inputs": description.get("inputs"),
         "abstained": int((frame["prediction"] < 0).sum()),
         "smooth_sigma": description.get("smooth_sigma"),
-        "certificate": rule.get("name") if isinstance(rule, dict) else rule,
+        "certificate": f"{name}, randomised" if description.get("randomised") else name,
         "n": description.get("n"),
         "n0": description.get("n0"),
         "failure_prob": description.get("failure_prob"),

@@ -32,6 +32,7 @@ __all__ = [
     "Stream",
     "VoteCounter",
     "VoteStream",
+    "bound_uniform",
     "make_counter",
     "noisy_rows",
     "round_votes",
@@ -220,9 +221,28 @@ class VoteStream:
 def noisy_rows(noise: Noise, seed: int, x: Any, index: int, purpose: Purpose) -> NoisyRows:
     """The noisy copies of an input that its votes are of; arguments and errors as for ``VoteCounter.stream``."""
     validation.choice("purpose", purpose, _PURPOSES)
-    parts = (_VERSION, _whole("seed", seed), _whole("index", index), noise.name, noise.smooth_sigma.hex(), purpose)
-    key = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=32).digest()
+    key = _key(noise.name, noise.smooth_sigma, seed, index, purpose)
     return NoisyRows(noise, noise.centre(x), np.frombuffer(key, dtype="<u4"))
+
+
+def bound_uniform(noise: str, smooth_sigma: float, seed: int, index: int) -> float:
+    """U of an input for randomised bounds, in [0, 1): from a key like those of its votes, with a purpose of its own.
+
+    So it is fixed before any vote, independent of all of them, and the same whenever it is asked for.
+
+    Args:
+        noise: name of the law of noise.
+        smooth_sigma: β > 0.
+        seed: of the votes.
+        index: number of the input in its data set.
+    """
+    words = _key(noise, float(smooth_sigma), seed, index, "bound")
+    return float((int.from_bytes(words[:8], "little") >> 11) * 2.0**-53)
+
+
+def _key(noise: str, smooth_sigma: float, seed: int, index: int, purpose: str) -> bytes:
+    parts = (_VERSION, _whole("seed", seed), _whole("index", index), noise, smooth_sigma.hex(), purpose)
+    return hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=32).digest()
 
 
 class NoisyRows:
