@@ -1,6 +1,8 @@
 from .base import MOST_VOTES, STANDARD_LOOKS, Certificate, CertificationSetting, Decision, VoteBudget, largest_radius
 from .fixed import Cohen, TCertify, TCertifyPostHoc
+from .partition import ClassPartition
 from .registry import CERTIFICATES, make_certificate
+from .runner_up import RunnerUp
 from .sequential import ConfidenceSequence, FullRadius, MultiLook
 
 __all__ = [
@@ -9,11 +11,13 @@ __all__ = [
     "STANDARD_LOOKS",
     "Certificate",
     "CertificationSetting",
+    "ClassPartition",
     "Cohen",
     "ConfidenceSequence",
     "Decision",
     "FullRadius",
     "MultiLook",
+    "RunnerUp",
     "TCertify",
     "TCertifyPostHoc",
     "VoteBudget",

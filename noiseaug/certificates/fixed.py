@@ -30,18 +30,43 @@ class Cohen(Certificate):
         return Decision(lower > 0.5, certified_radius(setting, lower), True)
 
 
-def two_sided_radius(setting: CertificationSetting, top: int, counts: np.ndarray, weight: float) -> float:
-    """(β/2)(Φ⁻¹(p_A) − Φ⁻¹(p_B)) with the share ``weight`` of the level for p_A, the rest for the K−1 other classes."""
+def two_sided_radius(
+    setting: CertificationSetting, top: int, counts: np.ndarray, weight: float, sharers: int | None = None
+) -> float:
+    """(β/2)(Φ⁻¹(p_A) − Φ⁻¹(p_B)) with the share ``weight`` of the level for p_A, the rest for p_B.
+
+    Args:
+        setting: of the run.
+        top: place of the top class among the counts.
+        counts: of the classes, or of the top class and of buckets of classes; shape (places,).
+        weight: share of the level for the top class.
+        sharers: how many bounds share the rest of the level equally; by default all but the top class.
+    """
     votes = int(counts.sum())
     lower = float(binomial_lower(counts[top], votes, weight * setting.failure_prob, setting.uniform))
     others = np.delete(counts, top)
-    level = (1 - weight) * setting.failure_prob / (setting.num_classes - 1)
+    level = (1 - weight) * setting.failure_prob / (sharers or len(others))
     # the bound grows with the count, so the largest count has the largest bound
     upper = min(float(binomial_upper(others.max(), votes, level, setting.uniform)), 1 - lower)
     if lower <= upper or lower == 0:
         return 0.0
     gap = -special.ndtri(1 - lower) - special.ndtri(upper) if upper > 0 else np.inf
     return max(float(rounded_down(0.5 * setting.smooth_sigma * gap)), 0.0)
+
+
+def expected_counts(setting: CertificationSetting, top: int, selection: np.ndarray, pseudo: float) -> np.ndarray:
+    """The n votes as the selection sample foretells them, shape (num_classes,).
+
+    Args:
+        setting: of the run.
+        top: the top class, which gets what rounding leaves.
+        selection: counts of the selection sample, shape (num_classes,).
+        pseudo: votes that every class is given besides.
+    """
+    shares = (np.asarray(selection) + pseudo) / (np.sum(selection) + pseudo * setting.num_classes)
+    expected: np.ndarray = np.floor(shares * setting.votes)
+    expected[top] += setting.votes - expected.sum()
+    return expected
 
 
 @dataclass(frozen=True)
@@ -68,9 +93,7 @@ class TCertify(Certificate):
     def weight(self, setting: CertificationSetting, top: int, selection: np.ndarray) -> float:
         """The split with the largest radius if the n votes fell as the selection sample did."""
         setting = replace(setting, uniform=0.0)  # a split that saw U would not leave it uniform
-        shares = (np.asarray(selection) + 0.5) / (np.sum(selection) + 0.5 * setting.num_classes)
-        expected = np.floor(shares * setting.votes)
-        expected[top] += setting.votes - expected.sum()
+        expected = expected_counts(setting, top, selection, 0.5)
         radii = [two_sided_radius(setting, top, expected, weight) for weight in self.weights]
         # of equal radii the largest weight, which is closest to Cohen's bound
         return max(zip(radii, self.weights, strict=True))[1]

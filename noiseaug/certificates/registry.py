@@ -23,6 +23,14 @@ CERTIFICATES: Registry[type[Certificate]] = Registry(
         "t-certify-post-hoc": Entry(
             f"{_FIXED}:TCertifyPostHoc", "the best split on the votes themselves (Feng et al. 2020); not sound"
         ),
+        "class-partition": Entry(
+            "noiseaug.certificates.partition:ClassPartition",
+            "bounds for the top class and for buckets of the others, chosen beforehand (Delattre et al. 2025)",
+        ),
+        "runner-up": Entry(
+            "noiseaug.certificates.runner_up:RunnerUp",
+            "bounds for the top class and the runner-up; the number of classes costs nothing",
+        ),
         "multi-look": Entry(
             f"{_SEQUENTIAL}:MultiLook",
             "a few looks; stops when the largest target radius is certified or out of reach",

@@ -15,10 +15,12 @@ from scipy import special
 from noiseaug.certificates import (
     CERTIFICATES,
     CertificationSetting,
+    ClassPartition,
     Cohen,
     ConfidenceSequence,
     FullRadius,
     MultiLook,
+    RunnerUp,
     TCertify,
     TCertifyPostHoc,
     VoteBudget,
@@ -223,6 +225,7 @@ def test_what_the_post_hoc_split_risks():
 
 def test_every_rule_is_covered():
     tested = {rule.name for rule, _ in SEQUENTIAL} | {TCertify.name, TCertifyPostHoc.name, ConfidenceSequence.name}
+    tested |= {ClassPartition.name, RunnerUp.name}  # in test_classes.py
     assert tested == set(CERTIFICATES)
 
 

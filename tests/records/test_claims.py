@@ -21,6 +21,8 @@ RULES = {
     "cohen": {},
     "t-certify": {},
     "t-certify-post-hoc": {},
+    "class-partition": {},
+    "runner-up": {},
     "multi-look": {"radii": (0.2, 0.6)},
     "confidence-sequence": {"radius": 0.2},
     "full-radius": {},
