@@ -4,6 +4,7 @@ from .partition import ClassPartition
 from .registry import CERTIFICATES, make_certificate
 from .runner_up import RunnerUp
 from .sequential import ConfidenceSequence, FullRadius, MultiLook
+from .stopping import OptimalStopping
 
 __all__ = [
     "CERTIFICATES",
@@ -17,6 +18,7 @@ __all__ = [
     "Decision",
     "FullRadius",
     "MultiLook",
+    "OptimalStopping",
     "RunnerUp",
     "TCertify",
     "TCertifyPostHoc",

@@ -28,6 +28,7 @@ __all__ = [
     "VoteBudget",
     "certified_radius",
     "largest_radius",
+    "target_probability",
 ]
 
 STANDARD_LOOKS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
@@ -99,6 +100,12 @@ def certified_radius(setting: CertificationSetting, lower: float) -> float:
         return 0.0
     # −Φ⁻¹(1 − p) keeps its digits where p is close to 1
     return max(float(rounded_down(-setting.smooth_sigma * special.ndtri(1 - lower))), 0.0)
+
+
+def target_probability(radius: float, smooth_sigma: float) -> float:
+    """Φ(r/β), which the class probability must exceed for a radius; rounded up, which asks for more."""
+    found = float(special.ndtr(radius / smooth_sigma)) * (1 + 1e-15)
+    return float(min(found, np.nextafter(1.0, 0.0)))
 
 
 class Certificate(ABC):

@@ -41,6 +41,14 @@ CERTIFICATES: Registry[type[Certificate]] = Registry(
             "one target radius, tested after every few votes",
             {"radius": Parameter(REQUIRED, "target ℓ₂ radius, in input units")},
         ),
+        "optimal-stopping": Entry(
+            "noiseaug.certificates.stopping:OptimalStopping",
+            "one target radius with the fewest votes: stops on a boundary computed beforehand",
+            {
+                "radius": Parameter(REQUIRED, "target ℓ₂ radius, in input units"),
+                "miss_cost": Parameter(5.0, "cost of not certifying what has the radius, in units of n votes"),
+            },
+        ),
         "full-radius": Entry(
             f"{_SEQUENTIAL}:FullRadius",
             "the full radius; stops when more votes would hardly raise it",

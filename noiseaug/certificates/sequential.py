@@ -18,11 +18,12 @@ from noiseaug.certificates.base import (
     Decision,
     certified_radius,
     largest_radius,
+    target_probability,
 )
 from noiseaug.confidence import binomial_lower, binomial_upper, log_wealth, minimum_votes
 from noiseaug.errors import InvalidInputError
 
-__all__ = ["ConfidenceSequence", "FullRadius", "MultiLook"]
+__all__ = ["ConfidenceSequence", "FullRadius", "MultiLook", "frequent_looks"]
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class FullRadius(Certificate):
 
 
 @lru_cache(maxsize=32)
-def _sequence_looks(n: int) -> tuple[int, ...]:
+def frequent_looks(n: int) -> tuple[int, ...]:
     """Every 10 votes, later every 2% more."""
     looks, at = [], 0
     while at < n:
@@ -171,7 +172,7 @@ def _sequence_looks(n: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def _sequence_needed(n: int, threshold: float, failure_prob: float) -> tuple[int, ...]:
     """For each look the fewest votes for the class that certify the threshold; votes + 1 where none do."""
-    looks = np.array(_sequence_looks(n))
+    looks = np.array(frequent_looks(n))
     low, high = np.floor(looks * threshold).astype(np.int64), looks + 1
     # above the threshold the wealth grows with the count
     while (high - low > 1).any():
@@ -197,27 +198,24 @@ class ConfidenceSequence(Certificate):
         object.__setattr__(self, "radius", validation.nonnegative("radius", self.radius))
 
     def looks(self, setting: CertificationSetting) -> tuple[int, ...]:
-        return _sequence_looks(setting.votes)
+        return frequent_looks(setting.votes)
 
     def needed(self, setting: CertificationSetting) -> tuple[int, ...]:
         """The fewest votes for the class that certify at each look."""
-        return _sequence_needed(setting.votes, self._threshold(setting), setting.failure_prob)
-
-    def _threshold(self, setting: CertificationSetting) -> float:
-        """Φ(r/β), rounded up, which asks for more."""
-        found = float(special.ndtr(self.radius / setting.smooth_sigma)) * (1 + 1e-15)
-        return float(min(found, np.nextafter(1.0, 0.0)))
+        return _sequence_needed(
+            setting.votes, target_probability(self.radius, setting.smooth_sigma), setting.failure_prob
+        )
 
     def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
         at, successes = len(counts) - 1, int(counts[-1, top])
-        used = _sequence_looks(setting.votes)[at]
+        used = frequent_looks(setting.votes)[at]
         if successes >= self.needed(setting)[at]:
             return Decision(True, self.radius, True)
         hope = float(binomial_upper(successes, used, _FUTILITY))
         if used < setting.votes and hope >= float(special.ndtr(self.radius / setting.smooth_sigma)):
             return Decision(False, 0.0, False)
         # where it stops anyway, a wealth of (1 − U)/a is enough (docs/math.md 4.7)
-        wealth = float(log_wealth(successes, used, self._threshold(setting)))
+        wealth = float(log_wealth(successes, used, target_probability(self.radius, setting.smooth_sigma)))
         enough = setting.uniform > 0 and wealth >= np.log1p(-setting.uniform) - np.log(setting.failure_prob) + 1e-9
         return Decision(enough, self.radius if enough else 0.0, True)
 

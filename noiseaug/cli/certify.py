@@ -81,7 +81,7 @@ Radius = Annotated[
     list[float] | None,
     typer.Option(
         "--radius",
-        help="Target radius of multi-look (repeatable) and confidence-sequence.",
+        help="Target radius of multi-look (repeatable), confidence-sequence and optimal-stopping.",
         rich_help_panel=VOTES,
     ),
 ]

@@ -20,6 +20,7 @@ from noiseaug.certificates import (
     ConfidenceSequence,
     FullRadius,
     MultiLook,
+    OptimalStopping,
     RunnerUp,
     TCertify,
     TCertifyPostHoc,
@@ -225,7 +226,7 @@ def test_what_the_post_hoc_split_risks():
 
 def test_every_rule_is_covered():
     tested = {rule.name for rule, _ in SEQUENTIAL} | {TCertify.name, TCertifyPostHoc.name, ConfidenceSequence.name}
-    tested |= {ClassPartition.name, RunnerUp.name}  # in test_classes.py
+    tested |= {ClassPartition.name, RunnerUp.name, OptimalStopping.name}  # in test_classes.py and test_stopping.py
     assert tested == set(CERTIFICATES)
 
 

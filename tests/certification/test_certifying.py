@@ -17,6 +17,8 @@ from noiseaug.certificates import (
     ConfidenceSequence,
     FullRadius,
     MultiLook,
+    OptimalStopping,
+    RunnerUp,
     TCertify,
     TCertifyPostHoc,
     largest_radius,
@@ -29,7 +31,15 @@ from noiseaug.risk import VoteBudget
 from noiseaug.tasks import ConcentricGaussians, GaussianPair, Intervals
 from tests.helpers.statistics import FALSE_ALARM, assert_frequency
 
-RULES = [Cohen(), MultiLook((0.2, 0.5)), FullRadius(), ConfidenceSequence(0.2), TCertify()]
+RULES = [
+    Cohen(),
+    MultiLook((0.2, 0.5)),
+    FullRadius(),
+    ConfidenceSequence(0.2),
+    TCertify(),
+    OptimalStopping(0.2),
+    RunnerUp(),
+]
 TASKS = [
     (GaussianPair([1.0, 0.0], [-1.0, 0.0], 0.6), 0.5, 0.3),
     (ConcentricGaussians(10, 0.3, 0.4), 0.25, 0.1),

@@ -26,6 +26,7 @@ RULES = {
     "multi-look": {"radii": (0.2, 0.6)},
     "confidence-sequence": {"radius": 0.2},
     "full-radius": {},
+    "optimal-stopping": {"radius": 0.2},
 }
 X = np.array([[-1.0], [-0.5], [0.0], [0.1], [0.4], [2.0]])
 MADE: dict[str, bytes] = {}
