@@ -13,10 +13,12 @@ from scipy import special
 
 from noiseaug.certificates import (
     CertificationSetting,
+    ClassPartition,
     Cohen,
     ConfidenceSequence,
     FullRadius,
     MultiLook,
+    RunnerUp,
     TCertify,
     VoteBudget,
 )
@@ -160,11 +162,12 @@ def test_t_certify_is_sound():
         assert shares @ multinomial_pmf(counts, p) <= run.failure_prob
 
 
-def test_the_split_does_not_see_u():
-    run, rule = CertificationSetting(SIGMA, VoteBudget(60, 0.05), 3), TCertify()
-    for selection in ([60, 20, 20], [90, 5, 5], [55, 45, 0]):
-        weights = {rule.weight(replace(run, uniform=u), 0, np.array(selection)) for u in (0.0, 0.3, 0.999, LARGEST)}
-        assert len(weights) == 1
+def test_splits_and_partitions_do_not_see_u():
+    """Selections next to where the choice changes: with U in it, each of the rules would choose otherwise."""
+    run = CertificationSetting(SIGMA, VoteBudget(60, 0.05), 3)
+    for selection in map(np.array, ([10, 5, 5], [12, 7, 1], [11, 6, 3])):
+        for choose in (TCertify().weight, RunnerUp().weight, lambda *given: ClassPartition().plan(*given)[1]):
+            assert len({choose(replace(run, uniform=u), 0, selection) for u in (0.0, 0.3, 0.999, LARGEST)}) == 1
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05])
