@@ -93,6 +93,11 @@ class Certifier:
         return cls(counter, setting, certificate or Cohen(), error, noise, seed, randomised)
 
     @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.setting.num_classes
+
+    @property
     def classes(self) -> np.ndarray | None:
         """The classifier's own label of each class, or None where these are numbers from 0."""
         classes: np.ndarray | None = getattr(getattr(self.counter, "predictor", None), "classes", None)

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.certificates import MOST_VOTES, Certificate, CertificationSetting, Decision, VoteBudget
-from noiseaug.certification.certifier import Certifier, describe_rule, paid
+from noiseaug.certificates import MOST_VOTES, Certificate
+from noiseaug.certification.certifier import paid
+from noiseaug.certification.routing import AnyCertifier, make_certifier
 from noiseaug.confidence import majority_p_value
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, RunLog, outcomes_frame
-from noiseaug.records.checking import drawn_uniform
-from noiseaug.records.log import read_outcomes
-from noiseaug.records.logfile import plain, refuse_strangers, write_log
-from noiseaug.runs import make_folder
+from noiseaug.records.logfile import refuse_strangers
 from noiseaug.runs.progress import progress_bar
 from noiseaug.votes import Counter, Stream, class_positions, make_counter, make_noise, round_votes, take_together
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["certify", "dense", "predict", "recertify", "recertify_log"]
+__all__ = ["certify", "dense", "predict"]
 
 
 def certify(
@@ -55,9 +52,10 @@ def certify(
 
     Args:
         base: a function from a batch of arrays to integer labels, a fitted scikit-learn classifier, a torch module, or
-            a base that brings a vote engine of its own (:class:`noiseaug.vision.engine.TorchBase`).
+            a base that brings a vote engine of its own (:class:`noiseaug.vision.engine.TorchBase`), or a
+            :class:`~noiseaug.certification.RoutedBase`, which chooses β for each input.
         x: inputs, shape (m, …); a sparse matrix or a frame of numbers is taken too.
-        smooth_sigma: β > 0, in input units.
+        smooth_sigma: β > 0, in input units; of a RoutedBase, that of its router.
         labels: true labels, shape (m,): the classifier's own (of ``classes_``), else numbers from 0; without them
             correctness is unknown (label −1).
         n: votes for an input at most.
@@ -86,7 +84,7 @@ def certify(
         InvalidInputError: for bad numbers, a classifier that returns no labels, or a log of another run.
     """
     x = dense(x)
-    certifier = Certifier.make(
+    certifier = make_certifier(
         base,
         dim=int(np.prod(np.shape(x)[1:])),
         smooth_sigma=smooth_sigma,
@@ -104,7 +102,7 @@ def certify(
     if (classes := certifier.classes) is not None:
         labels = None if labels is None else class_positions(classes, labels)
         notes.setdefault("classes", classes.tolist())
-    inputs = Inputs.make(x, labels, indices, certifier.setting.num_classes)
+    inputs = Inputs.make(x, labels, indices, certifier.num_classes)
     if log is None:
         return outcomes_frame(_outcomes(certifier, inputs, progress))
     return outcomes_frame(certify_into(Path(log), certifier, inputs, notes, resume, progress))
@@ -116,7 +114,7 @@ def dense(x: Any) -> Any:
 
 
 def certify_into(
-    log: Path, certifier: Certifier, inputs: Inputs, description: dict[str, Any], resume: bool, progress: bool
+    log: Path, certifier: AnyCertifier, inputs: Inputs, description: dict[str, Any], resume: bool, progress: bool
 ) -> list[Outcome]:
     """Certifies what a log lacks of the inputs; all outcomes that it holds then.
 
@@ -175,7 +173,7 @@ class Inputs:
         return Inputs(self.x[positions], self.labels[positions], self.indices[positions])
 
 
-def _outcomes(certifier: Certifier, inputs: Inputs, progress: bool) -> Iterator[Outcome]:
+def _outcomes(certifier: AnyCertifier, inputs: Inputs, progress: bool) -> Iterator[Outcome]:
     given = zip(inputs.x, inputs.indices.tolist(), inputs.labels.tolist(), strict=True)
     outcomes = certifier.outcomes(given)
     yield from progress_bar(outcomes, total=len(inputs.x), desc="certify", show=progress, unit="input")
@@ -240,121 +238,3 @@ def _counted(counter: Counter, inputs: np.ndarray, places: np.ndarray, n: int) -
             counts = take_together(counter, requests)
             yield from zip(places[first : last + 1].tolist(), counts, strict=True)
             requests, first = [], last + 1
-
-
-def recertify(
-    frame: pd.DataFrame,
-    setting: CertificationSetting,
-    certificate: Certificate,
-) -> pd.DataFrame:
-    """Stored votes under another failure probability, rule or target radius, without a forward pass.
-
-    A rule may use the looks that were kept, in its own order, until it stops. Votes that an earlier rule stopped on
-    cannot be taken for a fixed number of votes: that would certify what merely looked good.
-
-    Args:
-        frame: from :func:`certify` or a log; bounds are randomised where it has a column ``uniform``.
-        setting: smoothing level and votes of the stored run, with the new failure probability.
-        certificate: the new rule.
-
-    Raises:
-        InvalidInputError: where the rule needs a look that was not kept.
-    """
-    return outcomes_frame(_all_recertified(_stored(frame), setting, certificate))
-
-
-def _all_recertified(
-    outcomes: Iterable[Outcome], setting: CertificationSetting, certificate: Certificate
-) -> list[Outcome]:
-    certificate.check(setting)
-    return [_recertified(outcome, setting, certificate) for outcome in outcomes]
-
-
-def _stored(frame: pd.DataFrame) -> Iterator[Outcome]:
-    names = ["index", "label", "prediction", "radius", "selection", "looks", "counts", "seconds"]
-    missing = [name for name in names if name not in frame]
-    if missing:
-        raise InvalidInputError(f"the frame lacks {', '.join(missing)}; only logs with votes can be certified anew")
-    for row in frame[names + ["uniform"] * ("uniform" in frame)].to_dict("records"):
-        fields: dict[str, Any] = {str(name): value for name, value in row.items()}
-        yield Outcome(**fields)
-
-
-def _recertified(outcome: Outcome, setting: CertificationSetting, certificate: Certificate) -> Outcome:
-    place = {look: i for i, look in enumerate(outcome.looks)}
-    selection, counts = np.array(outcome.selection), np.array(outcome.counts)
-    top = int(np.argmax(selection))
-    setting = replace(setting, uniform=outcome.uniform or 0.0)
-    seen: list[np.ndarray] = []
-    last, decision = 0, Decision(False, 0.0, False)
-    for look in certificate.looks(setting):
-        if look not in place and certificate.skips and look < outcome.n:
-            seen.append(np.zeros_like(selection))
-            continue
-        if look not in place:
-            raise InvalidInputError(
-                f"{certificate.name} looks at {look} votes, but input {outcome.index} has counts at "
-                f"{', '.join(map(str, outcome.looks))}; certify it with more votes or choose another rule"
-            )
-        last = place[look] + 1
-        seen.append(counts[last - 1])
-        decision = certificate.decide(setting, top, selection, np.array(seen))
-        if decision.done:
-            break
-    return Outcome(
-        index=outcome.index,
-        label=outcome.label,
-        prediction=top if decision.certified else ABSTAIN,
-        radius=decision.radius,
-        selection=outcome.selection,
-        looks=outcome.looks[:last],
-        counts=outcome.counts[:last],
-        seconds=outcome.seconds,
-        uniform=outcome.uniform,
-    )
-
-
-def recertify_log(
-    log: Path | str,
-    out: Path | str,
-    certificate: Certificate,
-    failure_prob: float | None = None,
-    randomised: bool | None = None,
-) -> pd.DataFrame:
-    """:func:`recertify` for a log: the run's levels from its description, the result into a new log.
-
-    The new log appears complete or not at all.
-
-    Args:
-        log: of the stored run.
-        out: the new log; must not exist.
-        certificate: the new rule.
-        failure_prob: the new failure probability; the old one by default.
-        randomised: whether bounds are randomised; by default as in the log. A log whose bounds were not does for this
-            too, since its seed fixed every U beforehand.
-
-    Raises:
-        InvalidInputError: where the log does not say what its votes were, or ``out`` exists.
-    """
-    out = Path(out)
-    if out.exists():
-        raise InvalidInputError(f"{out} exists; choose another file")
-    description, outcomes = read_outcomes(Path(log))
-    anew = bool(description.get("randomised")) if randomised is None else randomised
-    needed = ("smooth_sigma", "n", "failure_prob", "num_classes", "noise_error", *(("noise", "seed") if anew else ()))
-    missing = [key for key in needed if key not in description]
-    if missing:
-        raise InvalidInputError(
-            f"the log does not say {', '.join(missing)}; only noiseaug's own logs can be certified anew"
-        )
-    level = float(description["failure_prob"]) if failure_prob is None else failure_prob
-    granted = paid(level, float(description["noise_error"]))
-    budget = VoteBudget(description["n"], granted)
-    setting = CertificationSetting(description["smooth_sigma"], budget, description["num_classes"])
-    stated = {**description, "failure_prob": level, "certificate": describe_rule(certificate), "randomised": anew}
-    changed = plain({key: value for key, value in stated.items() if key != "randomised" or value})
-    drawn = (msgspec.structs.replace(each, uniform=drawn_uniform(changed, each.index)) for each in outcomes)
-    made = _all_recertified(sorted(drawn, key=lambda each: each.index), setting, certificate)
-    make_folder(out.parent)
-    write_log(out, changed, made)
-    return outcomes_frame(made)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from noiseaug.certification.certifier import Certifier
 from noiseaug.certification.certifying import Inputs, certify_into
+from noiseaug.certification.routing import AnyCertifier
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import Outcome, outcomes_frame, refuse_table, write_tsv
 from noiseaug.records.shards import gather, redistribute, refuse_existing, shard_file, shard_files
@@ -37,7 +37,7 @@ def check_run(out: Path, *, shard: str | None, resume: bool, tsv: Path | None, t
 
 
 def certify_run(
-    certifier: Certifier,
+    certifier: AnyCertifier,
     x: ArrayLike,
     out: Path | str,
     *,
@@ -56,7 +56,7 @@ def certify_run(
     that was interrupted may be resumed by another number of processes.
 
     Args:
-        certifier: the base classifier with all that determines its certificates (:meth:`Certifier.make`).
+        certifier: the base classifier with all that determines its certificates (:func:`make_certifier`).
         x: inputs, shape (m, …); every process gets all of them.
         out: the log, in a folder that all processes share.
         labels: true labels, shape (m,); −1 for all by default.
@@ -76,7 +76,7 @@ def certify_run(
     """
     out, team = Path(out), team or Alone()
     check_run(out, shard=shard, resume=resume, tsv=tsv, team=team)
-    inputs = Inputs.make(x, labels, indices, certifier.setting.num_classes)
+    inputs = Inputs.make(x, labels, indices, certifier.num_classes)
     frame = outcomes_frame(_outcomes(certifier, inputs, out, shard, description or {}, resume, team, progress))
     if tsv is not None and team.leads:
         write_tsv(frame, tsv)
@@ -84,7 +84,7 @@ def certify_run(
 
 
 def _outcomes(
-    certifier: Certifier,
+    certifier: AnyCertifier,
     inputs: Inputs,
     out: Path,
     shard: str | None,

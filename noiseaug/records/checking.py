@@ -19,7 +19,7 @@ from noiseaug.votes import bound_uniform
 if TYPE_CHECKING:
     from noiseaug.certificates import Certificate, CertificationSetting, Decision
 
-__all__ = ["claim_check", "drawn_uniform", "setting_of"]
+__all__ = ["claim_check", "drawn_uniform", "routing_parts", "setting_of"]
 
 _NEEDED = ("smooth_sigma", "n", "failure_prob", "noise_error", "num_classes")
 _TOLERANCE = 1e-9  # relative, and in units of β: what special functions of other versions may differ by
@@ -38,6 +38,8 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
     Raises:
         InvalidInputError: for a rule or numbers with which no run is certified.
     """
+    if (parts := routing_parts(description)) is not None:
+        return _routed_check(*parts, where)
     rule = description.get("certificate")
     if not isinstance(rule, dict) or rule["name"] not in CERTIFICATES:
         return lambda outcome: None
@@ -59,6 +61,8 @@ def claim_check(description: Mapping[str, Any], where: str) -> Callable[[Outcome
         return certificate.decide(own, top, np.array(selection), np.array(counts))
 
     def fault(outcome: Outcome) -> str | None:
+        if outcome.router is not None:
+            return "votes of a router, which the run does not have"
         if len(outcome.selection) != setting.num_classes:
             return f"counts of {len(outcome.selection)} classes; the run has {setting.num_classes}"
         drawn = int(np.sum(outcome.selection))
@@ -81,6 +85,37 @@ def drawn_uniform(description: Mapping[str, Any], index: int) -> float | None:
     if not description.get("randomised"):
         return None
     return bound_uniform(description["noise"], description["smooth_sigma"], description["seed"], index)
+
+
+def routing_parts(description: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """The descriptions of a run's router and of its experts by level; None where it has one level for all inputs."""
+    routing = description.get("routing")
+    if not isinstance(routing, dict):
+        return None
+    return routing["router"], routing["experts"]
+
+
+def _routed_check(
+    router: Mapping[str, Any], experts: Sequence[Mapping[str, Any]], where: str
+) -> Callable[[Outcome], str | None]:
+    """The same for a run with a router: its claim, that of the expert, and that the two were put together rightly."""
+    router_fault = claim_check(router, where)
+    expert_faults = [claim_check(expert, where) for expert in experts]
+
+    def fault(outcome: Outcome) -> str | None:
+        own = outcome.router
+        if own is None:
+            return "no votes of the router"
+        if (found := router_fault(own)) is not None:
+            return f"router: {found}"
+        expert = outcome.expert
+        if expert is None:
+            return None
+        if own.prediction >= len(expert_faults):
+            return f"level {own.prediction}; the run has {len(expert_faults)}"
+        return expert_faults[own.prediction](expert)
+
+    return fault
 
 
 def _rule(rule: Mapping[str, Any]) -> Certificate:

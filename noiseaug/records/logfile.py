@@ -73,6 +73,15 @@ class Description(msgspec.Struct):
     inputs: Votes | None = None
     precision: str | None = None
 
+    routing: _Routing | None = None
+
+
+class _Routing(msgspec.Struct):
+    """What a run with a level for each input is made of: every part is described as a run by itself."""
+
+    router: Description
+    experts: Annotated[list[Description], msgspec.Meta(min_length=2)]
+
 
 class _Format(msgspec.Struct):
     format: str
@@ -209,6 +218,9 @@ def _decisive(description: dict[str, Any]) -> dict[str, Any]:
     How a network runs changes its logits by rounding: in float32 hardly a vote, in a shorter precision many, so there
     it is part of the base classifier. Why it runs so is a note.
     """
+    if isinstance(routing := description.get("routing"), dict):
+        parts = {"router": _decisive(routing["router"]), "experts": [_decisive(each) for each in routing["experts"]]}
+        return {**description, "routing": parts}
     if "execution" not in description:
         return description
     rest = {key: value for key, value in description.items() if key != "execution"}

@@ -43,6 +43,10 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         counts: cumulative counts of every class at each look, shape (looks, num_classes).
         seconds: time that the input took.
         uniform: U of the input in [0, 1), where the run's bounds are randomised; else None, and not in the log.
+        expert_radius: where a router chose the level: the radius that the expert's votes certify by themselves, rounded
+            down; ``radius`` is the smaller of this and the router's. None otherwise.
+        router: the router's outcome, whose classes are the levels; all other votes are then those of the expert at the
+            level that it names, and where it abstains there are none. None for a run with one level.
 
     Counts are tuples, of more than 64 classes :class:`~noiseaug.records.tally.Tally`.
 
@@ -59,6 +63,8 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counts: tuple[Counts, ...]
     seconds: float
     uniform: float | None = None
+    expert_radius: float | None = None
+    router: Outcome | None = None
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {name: as_integer(getattr(self, name)) for name in ("index", "label", "prediction")}
@@ -72,6 +78,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             rows = [tuple(map(as_integer, row)) for row in rows]
         plain["selection"], *counts = rows
         plain["counts"] = tuple(counts)
+        plain["expert_radius"] = None if self.expert_radius is None else float(self.expert_radius)
         for name, value in plain.items():
             msgspec.structs.force_setattr(self, name, value)
         fault = self._fault()
@@ -90,7 +97,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return f"radius is {self.radius} although the prediction abstains; expected 0"
         if self.prediction >= len(self.selection):
             return f"prediction {self.prediction} is none of the {len(self.selection)} classes"
-        return self._votes_fault()
+        return self._votes_fault() or self._routing_fault()
 
     def _votes_fault(self) -> str | None:
         if len(self.looks) != len(self.counts):
@@ -115,6 +122,22 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             votes, before = look, row
         return None
 
+    def _routing_fault(self) -> str | None:
+        router, own = self.router, self.expert_radius
+        if router is None or own is None:
+            return None if router is None and own is None else "a router's votes and the expert's radius go together"
+        if not (math.isfinite(own) and own >= 0):
+            return f"expert_radius is {own}; expected a finite number of at least 0"
+        if router.router is not None or router.index != self.index:
+            return "the router's outcome is of another input, or of a router itself"
+        if self.radius != (0.0 if self.prediction == ABSTAIN else min(router.radius, own)):
+            return f"radius is {self.radius}, with {router.radius} of the router and {own} of the expert"
+        if len(router.selection) > MANY:
+            return f"{len(router.selection)} levels; expected at most {MANY}"
+        if router.prediction == ABSTAIN and (self.prediction != ABSTAIN or self.looks or self.uniform is not None):
+            return "votes of an expert although the router abstains"
+        return None
+
     @property
     def correct(self) -> bool:
         """Whether the certified class is the true one; an abstention is not."""
@@ -126,14 +149,45 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.looks[-1] if self.looks else 0
 
     def line(self) -> str:
-        """One line of a log, without its end; the radius as a decimal that is at most the float and reads as it."""
-        fields = {**msgspec.structs.asdict(self), "radius": "@"}
+        """One line of a log, without its end; radii as decimals that are at most the float and read as it."""
+        fields = msgspec.structs.asdict(self)
+        del fields["expert_radius"], fields["router"]
         if self.uniform is None:
             del fields["uniform"]
         if isinstance(self.selection, Tally):
             fields |= _sparse(self.selection, self.counts)
-        text = json.dumps(fields, separators=(",", ":"), allow_nan=False)
-        return text.replace('"@"', exact_decimal(self.radius), 1)
+        text = json.dumps({**fields, "radius": "@"}, separators=(",", ":"), allow_nan=False)
+        text = text.replace('"@"', exact_decimal(self.radius), 1)
+        if self.router is None or self.expert_radius is None:
+            return text
+        return f'{text[:-1]},"expert_radius":{exact_decimal(self.expert_radius)},"router":{self.router.line()}}}'
+
+    @classmethod
+    def routed(cls, router: Outcome, expert: Outcome | None, label: int, num_classes: int) -> Outcome:
+        """What a router and the expert that it names certify together (docs/math.md 4.10).
+
+        Args:
+            router: the router's outcome.
+            expert: the expert's; None where the router abstains.
+            label: true label of the input.
+            num_classes: number of the experts' classes.
+        """
+        if expert is None:
+            return cls(router.index, label, ABSTAIN, 0.0, (0,) * num_classes, (), (), router.seconds, None, 0.0, router)
+        return msgspec.structs.replace(
+            expert,
+            radius=min(router.radius, expert.radius),
+            seconds=router.seconds + expert.seconds,
+            expert_radius=expert.radius,
+            router=router,
+        )
+
+    @property
+    def expert(self) -> Outcome | None:
+        """The expert's own outcome, where a router has named one; the seconds are those of both."""
+        if self.router is None or self.router.prediction == ABSTAIN:
+            return None
+        return msgspec.structs.replace(self, radius=self.expert_radius, expert_radius=None, router=None)
 
     @classmethod
     def from_line(cls, line: str | bytes, where: str) -> Outcome:
@@ -162,6 +216,9 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.looks,
             tuple(counts),
             found.seconds,
+            found.uniform,
+            found.expert_radius,
+            found.router,
         )
 
 
@@ -178,6 +235,9 @@ class _SparseLine(msgspec.Struct, forbid_unknown_fields=True):
     looks: tuple[Int64, ...]
     counts: list[list[Int64]]
     seconds: float
+    uniform: float | None = None
+    expert_radius: float | None = None
+    router: Outcome | None = None
 
 
 def _sparse(selection: Tally, counts: Iterable[Any]) -> dict[str, Any]:
@@ -195,7 +255,9 @@ def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
 
     Returns:
         A frame with columns index, label, prediction, radius, correct, n (estimation votes used), seconds, and, as
-        :class:`Outcome` has them, selection, looks and counts; where bounds are randomised, also uniform.
+        :class:`Outcome` has them, selection, looks and counts; where bounds are randomised, also uniform. Where a
+        router chose the levels, also level (its place among the levels; −1 where the router abstained), router_radius,
+        expert_radius and router_n (the router's estimation votes).
     """
     import pandas as pd
 
@@ -214,6 +276,15 @@ def outcomes_frame(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     }
     if any(row.uniform is not None for row in rows):
         types["uniform"] = "float64"
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {name: pd.Series([getattr(row, name) for row in rows], dtype=kind) for name, kind in types.items()}
+    )
+    routers = [row.router for row in rows]
+    if not any(routers):
+        return frame
+    return frame.assign(
+        level=[ABSTAIN if router is None else router.prediction for router in routers],
+        router_radius=[math.nan if router is None else router.radius for router in routers],
+        expert_radius=[math.nan if row.expert_radius is None else row.expert_radius for row in rows],
+        router_n=[0 if router is None else router.n for router in routers],
     )
