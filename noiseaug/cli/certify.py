@@ -1,15 +1,14 @@
-"""``noiseaug certify``, ``predict``, ``recertify`` and ``merge``; they parse, call and print."""
+"""``noiseaug certify`` and ``predict``; they parse, call and print."""
 
 from __future__ import annotations
 
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from noiseaug.certificates import CERTIFICATES
 from noiseaug.cli.files import check_files
 from noiseaug.cli.options import (
     DATA,
@@ -31,18 +30,14 @@ from noiseaug.cli.options import (
     Weights,
     choice,
     data_options,
-    settings,
 )
-from noiseaug.cli.parsing import parameters, say_scaling, warn_of_precision
-from noiseaug.cli.printing import warnings_in_lines
+from noiseaug.cli.parsing import say_scaling, warn_of_precision
+from noiseaug.cli.routing import Expert, Router, RouterRule, RouterVotes, experts_of
+from noiseaug.cli.rules import Radius, Rule, Settings, make_router_rule, make_rule
 from noiseaug.data import DATASETS
-from noiseaug.errors import InvalidInputError
 from noiseaug.subjects import BASES
 from noiseaug.tables import levels as level_lists
 from noiseaug.vision.device import PRECISIONS
-
-if TYPE_CHECKING:
-    from noiseaug.certificates import Certificate
 
 __all__ = ["register"]
 
@@ -58,6 +53,7 @@ Classifier = Annotated[
         MODEL,
     ),
 ]
+_DEFAULT = "logistic"
 Data = Annotated[
     str | None,
     choice(
@@ -76,16 +72,6 @@ TrainSigma = Annotated[
     ),
 ]
 Copies = Annotated[int, typer.Option("--copies", help="Noisy copies of each training input.", rich_help_panel=TRAINING)]
-Rule = Annotated[str, choice("--certificate", "Certification rule", CERTIFICATES, VOTES)]
-Radius = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--radius",
-        help="Target radius of multi-look (repeatable), confidence-sequence and optimal-stopping.",
-        rich_help_panel=VOTES,
-    ),
-]
-Settings = Annotated[list[str] | None, settings(CERTIFICATES, VOTES)]
 Noise = Annotated[str, typer.Option("--noise", help="gaussian, or discrete for 8-bit inputs.", rich_help_panel=VOTES)]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of training noise and votes.", rich_help_panel=VOTES)]
 Batch = Annotated[int | None, typer.Option("--batch", help="Noisy copies per forward pass.", rich_help_panel=EXECUTION)]
@@ -121,24 +107,8 @@ Classes = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
-    for command in (certify, predict, recertify, merge):
+    for command in (certify, predict):
         app.command()(command)
-
-
-def _certificate(name: str, radii: list[float] | None, settings_text: list[str] | None) -> Certificate:
-    """A rule of the registry; ``--radius`` is its parameter ``radii`` or ``radius``, whichever it has."""
-    from noiseaug.certificates import make_certificate
-
-    given, known = parameters(settings_text), CERTIFICATES.entry(name).parameters
-    if radii and "radii" in known:
-        given["radii"] = tuple(radii)
-    elif radii and "radius" in known:
-        if len(radii) > 1:
-            raise InvalidInputError(f"{name} tests one radius; give one --radius")
-        given["radius"] = radii[0]
-    elif radii:
-        raise InvalidInputError(f"{name} has no target radius; leave out --radius")
-    return make_certificate(name, **given)
 
 
 _ALL_OF = 1000  # inputs; of larger sets some _SOME are taken
@@ -172,8 +142,10 @@ def certify(
             "--out", help="Log of the run; a line is appended for each finished input.", rich_help_panel=OUTPUT
         ),
     ],
-    classifier: Classifier = "logistic",
+    classifier: Classifier = _DEFAULT,
     consensus: Consensus = None,
+    router: Router = None,
+    expert: Expert = None,
     data: Data = None,
     train_sigma: TrainSigma = 0.0,
     copies: Copies = 10,
@@ -188,6 +160,8 @@ def certify(
     radius: Radius = None,
     set_: Settings = None,
     randomised: Randomised = False,
+    router_certificate: RouterRule = None,
+    router_n: RouterVotes = None,
     noise: Noise = "gaussian",
     seed: Seed = 0,
     batch: Batch = None,
@@ -216,38 +190,50 @@ def certify(
 ) -> None:
     """Certify a classifier input by input, and record every vote count in a log.
 
+    With --router and --expert the smoothing level is chosen for each input, and the smaller of the router's and the
+    expert's radius is certified.
+
     Processes started by torchrun share the inputs; all hosts need access to the folder of --out.
     """
     from noiseaug.certificates import CertificationSetting, VoteBudget
-    from noiseaug.certification import Certifier, certify_run
+    from noiseaug.certification import certify_run, make_certifier
     from noiseaug.certification.run import check_run
-    from noiseaug.subjects import load_subject
+    from noiseaug.subjects import load_routed, load_subject
     from noiseaug.vision.training import workers
 
     with workers(device) as team:
-        read = {"--data": data, "--classifier": classifier.split(","), "--weights": weights}
+        experts = experts_of(expert, router, classifier == _DEFAULT, router_certificate, router_n)
+        named: dict[str, Any] = {
+            "--classifier": classifier.split(","),
+            "--router": router,
+            "--expert": [part for name in experts.values() for part in name.split(",")],
+        }
+        read = {"--data": data, **named, "--weights": weights}
         team.lead(lambda: check_files({"--out": out, "--tsv": tsv}, read))
-        rule = _certificate(certificate, radius, set_)
+        rule, router_rule = make_rule(certificate, radius, set_), make_router_rule(router_certificate, radius)
         # what needs no training is looked at before it
-        rule.check(CertificationSetting(smooth_sigma, VoteBudget(n, failure_prob)))
+        for level in experts or (smooth_sigma,):
+            rule.check(CertificationSetting(level, VoteBudget(n, failure_prob)))
         check_run(out, shard=shard, resume=resume, tsv=tsv, team=team)
+        options: dict[str, Any] = {
+            "train_sigma": train_sigma,
+            "copies": copies,
+            "seed": seed,
+            "device": team.device,
+            "precision": precision,
+            "root": root,
+            "normalisation": normalisation,
+            "compiled": compiled,
+            "trusted": trust_arch or (),
+            "weights": weights,
+            "num_classes": classes,
+            "consensus": consensus,
+        }
         with team.one_first():
-            subject = load_subject(
-                classifier,
-                data,
-                train_sigma=train_sigma,
-                copies=copies,
-                seed=seed,
-                device=team.device,
-                precision=precision,
-                root=root,
-                normalisation=normalisation,
-                compiled=compiled,
-                trusted=trust_arch or (),
-                weights=weights,
-                num_classes=classes,
-                consensus=consensus,
-            )
+            if router is None:
+                subject = load_subject(classifier, data, **options)
+            else:
+                subject = load_routed(router, experts, data, certificate=router_rule, n=router_n, **options)
         source = subject.data
         if team.leads:
             say_scaling(source)
@@ -255,7 +241,7 @@ def certify(
         indices, step = _selection(source, every, shard, announce=team.leads)
 
         x = source.inputs[indices]
-        certifier = Certifier.make(
+        certifier = make_certifier(
             subject.base,
             dim=math.prod(x.shape[1:]),
             smooth_sigma=smooth_sigma,
@@ -356,50 +342,3 @@ def predict(
         print(text, end="")
     else:
         write_atomically(out, text)
-
-
-def recertify(
-    log: Annotated[Path, typer.Argument(help="A log of noiseaug certify.")],
-    out: Annotated[Path, typer.Option("--out", help="The new log.", rich_help_panel=OUTPUT)],
-    failure_prob: Annotated[
-        float | None,
-        typer.Option(
-            "--failure-prob", help="New failure probability.", show_default="that of the log", rich_help_panel=VOTES
-        ),
-    ] = None,
-    certificate: Rule = "cohen",
-    radius: Radius = None,
-    set_: Settings = None,
-    randomised: Annotated[
-        bool | None,
-        typer.Option(
-            "--randomised/--no-randomised",
-            help="Whether bounds are randomised.",
-            show_default="as in the log",
-            rich_help_panel=VOTES,
-        ),
-    ] = None,
-) -> None:
-    """Certify again from the votes in a log: another failure probability, rule or radius, no forward pass."""
-    from noiseaug.certification import recertify_log
-
-    check_files({"--out": out}, {"recertify": log})
-    with warnings_in_lines():
-        frame = recertify_log(log, out, _certificate(certificate, radius, set_), failure_prob, randomised)
-    print(f"{len(frame)} inputs: {out}")
-
-
-def merge(
-    logs: Annotated[list[Path], typer.Argument(help="Logs of all shards of one run.")],
-    out: Annotated[Path, typer.Option("--out", help="Log of the whole run.", rich_help_panel=OUTPUT)],
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Join them although shards or inputs are missing.", rich_help_panel=OUTPUT)
-    ] = False,
-) -> None:
-    """Join the logs of the shards of one run."""
-    from noiseaug.records import merge_logs
-
-    check_files({"--out": out}, {"merge": logs})
-    with warnings_in_lines():
-        merge_logs(logs, out, partial=partial)
-    print(f"{len(logs)} shards: {out}")

@@ -37,6 +37,14 @@ def report(
     compare_at: Annotated[
         float | None, typer.Option("--compare", help="Compare two runs on the same images at this radius.")
     ] = None,
+    with_oracle: Annotated[
+        bool,
+        typer.Option(
+            "--oracle",
+            help="Add what the best level of each image would certify, which takes the label to know; for runs on the "
+            "same images at different smoothing levels.",
+        ),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option(
@@ -72,7 +80,7 @@ def report(
     """
     from noiseaug.cli.published import field_picture, print_predictions, print_standing
     from noiseaug.records import read_any
-    from noiseaug.report import compare, is_prediction, render, summarise
+    from noiseaug.report import compare, is_prediction, oracle, render, summarise
 
     levels = level_lists.levels("--radii", radii)
     names = _names(logs, name)
@@ -85,6 +93,9 @@ def report(
     runs = {each: run for each, run in runs.items() if each not in predictions}
     if verify:
         _verify(runs, smooth_sigma, n, failure_prob)
+    if with_oracle:
+        single = {each: run for each, run in runs.items() if "routing" not in run[0]}
+        runs["oracle"] = {}, oracle(single)
     if runs:
         print(render(summarise(runs, levels), style), end="")
     attacked = print_predictions(runs, predictions, attack_radii, style) if predictions else {}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import noiseaug
-from noiseaug.cli import bridge, certify, figures, grid, published, report, train
+from noiseaug.cli import bridge, certify, figures, grid, published, recertify, report, routing, train
 from noiseaug.cli.running import NamingOptions, run_app
 from noiseaug.cli.synthetic import app as synthetic_app
 from noiseaug.errors import InvalidInputError
@@ -25,6 +25,8 @@ app.add_typer(synthetic_app, name="synthetic")
 train.register(app)
 grid.register(app)
 certify.register(app)
+recertify.register(app)
+routing.register(app)
 report.register(app)
 published.register(app)
 bridge.register(app)

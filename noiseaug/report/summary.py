@@ -169,6 +169,12 @@ def summarise(
     return table.assign(interval_failure_prob=float(failure_prob))
 
 
+def _mean_votes(frame: pd.DataFrame) -> float:
+    """Estimation votes for an input, the router's too."""
+    names = [name for name in ("n", "router_n") if name in frame]
+    return float(frame[names].sum(axis=1).mean()) if names else math.nan
+
+
 def _summary(
     description: Mapping[str, Any], frame: pd.DataFrame, radii: list[float], failure_prob: float
 ) -> dict[str, Any]:
@@ -184,7 +190,7 @@ def _summary(
         "n": description.get("n"),
         "n0": description.get("n0"),
         "failure_prob": description.get("failure_prob"),
-        "votes": float(frame["n"].mean()) if "n" in frame else math.nan,
+        "votes": _mean_votes(frame),
     }
     names = ["clean_accuracy", *(f"ca_{float(radius):.12g}" for radius in radii)]
     for column, accuracy in zip(names, accuracies.to_dict("records"), strict=True):

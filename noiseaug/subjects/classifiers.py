@@ -19,7 +19,7 @@ from noiseaug.runs import read_file
 from noiseaug.subjects.ensembles import joined, member_names
 from noiseaug.subjects.own import made, over_the_classes_of, placed
 
-__all__ = ["BASES", "SOURCES", "Subject", "load_classifier", "load_subject"]
+__all__ = ["BASES", "SOURCES", "Subject", "is_checkpoint", "is_network", "load_classifier", "load_subject"]
 
 _CHECKPOINTS = (".safetensors", ".pth.tar", ".pth", ".pt")
 
@@ -117,7 +117,7 @@ def load_classifier(
 def _weighted(found: Any, name: str, shape: tuple[int, ...], num_classes: int, weights: Path) -> Any:
     """A torch module with weights from a file; with the data's number of classes where they do not fit its own."""
     base = made(found, name, shape, num_classes, factory=True)
-    if not _is_network(base):
+    if not is_network(base):
         raise InvalidInputError(f"{name} is no torch module; leave out --weights")
     from noiseaug.vision.models.weights import load_weights
 
@@ -170,7 +170,13 @@ def _vision(load: Callable[[], Any]) -> Any:
         raise InvalidInputError(f"{error.name} is not installed; pip install 'noiseaug[vision]'") from None
 
 
-def _is_network(base: Any) -> bool:
+def is_checkpoint(classifier: str) -> bool:
+    """Whether a classifier's name is that of a training run's directory or of a checkpoint."""
+    return classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS))
+
+
+def is_network(base: Any) -> bool:
+    """Whether it is a torch module."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(base, torch.nn.Module)
 
@@ -254,7 +260,7 @@ def load_subject(
         return Subject(base, members[0].data, description)
     if consensus is not None:
         raise InvalidInputError(f"consensus is {consensus}, but {classifier} is one classifier; give several, a,b,c")
-    if classifier not in BASES and (Path(classifier).is_dir() or classifier.endswith(_CHECKPOINTS)):
+    if is_checkpoint(classifier):
         if train_sigma:
             raise InvalidInputError(f"train_sigma is {train_sigma:g}, but {classifier} comes trained")
         _refuse_weights(classifier, weights)
@@ -264,7 +270,7 @@ def load_subject(
     source = load_data(data or "digits", root)
     base = load_classifier(classifier, source, train_sigma, copies, seed, weights, num_classes)
     description = {**source.test.description, "classifier": classifier}
-    if _is_network(base) and normalisation is None:
+    if is_network(base) and normalisation is None:
         from noiseaug.vision.engine import own_network
 
         network, provenance = own_network(
