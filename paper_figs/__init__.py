@@ -37,6 +37,7 @@ FIGURES = (
     "looseness",
     "votes_saved",
     "melting",
+    "routing",
     # Pal & Sulam 2023
     "discs",
     "figure4_published",

@@ -234,6 +234,7 @@ SNIPPETS = {
     "docs/getting-started.md": 8,
     "docs/how-to/certify-your-own.md": 1,
     "docs/how-to/distribution.md": 4,
+    "docs/how-to/level-for-each-input.md": 3,
     "docs/how-to/mixtures.md": 8,
     "docs/how-to/objective.md": 3,
     "docs/how-to/network.md": 1,

@@ -168,6 +168,24 @@ def test_looseness(table):
         assert at == pytest.approx(value, abs=1e-8)
 
 
+def test_routing(table):
+    rows = table("routing")
+    wide = rows.pivot(index=["task", "patch", "radius"], columns="curve", values="value")
+    assert (wide["oracle"] >= wide.drop(columns="oracle").max(axis=1) - 1e-12).all()
+    # no level certifies more than 3.811 β
+    fine = wide["β = 0.12"]
+    radius = fine.index.get_level_values("radius")
+    assert (fine[radius > 0.12 * 3.812] == 0).all()
+    assert (fine[radius < 0.12 * 3.810] > 0).all()
+    # what the page says of long stretches
+    at = {r: cell(rows, task="line", patch=12.0, radius=r, curve="router") for r in (0.1, 0.2)}
+    single = max(cell(rows, task="line", patch=12.0, radius=0.2, curve=f"β = {beta}") for beta in ("0.12", "1"))
+    assert at[0.1] > at[0.2] > single + 0.15
+    # stretches of 2 are too short for r = 0.3: the border of the level is nearer than that for most
+    short = {name: cell(rows, task="line", patch=2.0, radius=0.3, curve=name) for name in ("router", "β = 1")}
+    assert short["router"] < short["β = 1"]
+
+
 def test_votes_saved(table):
     rows = table("votes_saved")
     assert (rows["votes"] * rows["saved"]).to_numpy() == pytest.approx(100_000)
