@@ -22,7 +22,7 @@ from noiseaug.certificates import (
     VoteBudget,
 )
 from noiseaug.certificates.base import certified_radius
-from noiseaug.certification import RoutedBase, certify, recertify, recertify_log
+from noiseaug.certification import RoutedBase, certify, make_certifier, recertify, recertify_log
 from noiseaug.errors import InvalidInputError
 from noiseaug.records import ABSTAIN, Outcome, merge_logs, read_log
 from noiseaug.records.checking import routing_parts
@@ -225,11 +225,11 @@ def test_an_expert_votes_as_in_a_run_of_its_own():
 def test_router_and_expert_share_no_noise():
     """Where they are the same classifier at the same level, their votes are still different ones."""
     same = RoutedBase(FINE, {0.25: FINE, 0.5: FINE})
-    x = np.array([[0.0, 0.05], [0.0, -0.05]])
-    frame = certify(same, x, smooth_sigma=0.25, n=600, failure_prob=0.05)
-    router = certify(FINE, x, smooth_sigma=0.25, n=600, failure_prob=0.05)
-    assert (frame["level"] == router["prediction"]).all()
-    assert frame["counts"][0] != router["counts"][0]
+    certifier = make_certifier(same, dim=2, smooth_sigma=0.25, n=600)
+    (outcome,) = certifier.outcomes([(np.array([0.0, -0.2]), 0, 0)])
+    assert outcome.router.prediction == 0  # whose level is the router's
+    assert outcome.router.counts != outcome.counts
+    assert outcome.router.selection != outcome.selection
 
 
 def test_radii_lie_within_the_true_ones():
