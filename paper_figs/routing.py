@@ -1,4 +1,4 @@
-"""Ours: a smoothing level for each input, exactly (docs/math.md 4.7): what an oracle gains, and what a router keeps.
+"""Ours: a smoothing level for each input, exactly (docs/math.md 4.10): what an oracle gains, and what a router keeps.
 
 On the line, stretches of fine stripes, which a large β melts, take turns with stretches of one class full of specks,
 which a large β ignores; a router names the stretch. In 20 dimensions, concentric Gaussians with a router that knows the

@@ -1,4 +1,4 @@
-"""A smoothing level for each input, exactly: certified accuracy of a router with its experts (docs/math.md 4.7).
+"""A smoothing level for each input, exactly: certified accuracy of a router with its experts (docs/math.md 4.10).
 
 Everything lies on one coordinate: the line, a circle, or the distance from a centre. The router's smoothed regions and
 those of the experts are unions of intervals there, and so is what they certify together.
