@@ -390,6 +390,14 @@ def test_parts_that_contradict_one_another(changes):
         msgspec.structs.replace(made, **changes)
 
 
+def test_where_the_router_abstains_nothing_is_of_an_expert():
+    made = Outcome.routed(Outcome(0, -1, ABSTAIN, 0.0, (9, 1), (10,), ((9, 1),), 0.0), None, -1, 2)
+    assert (made.expert, made.uniform, made.expert_radius) == (None, None, 0.0)
+    for changes in ({"uniform": 0.5}, {"looks": (10,), "counts": ((9, 1),)}):
+        with pytest.raises(InvalidInputError, match="votes of an expert"):
+            msgspec.structs.replace(made, **changes)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

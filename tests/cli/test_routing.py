@@ -89,6 +89,38 @@ def test_a_routed_run_from_end_to_end(folder, tmp_path):
     assert read_log(tmp_path / "new.jsonl")[0]["routing"]["router"]["certificate"]["name"] == "cohen"
 
 
+def test_bounds_of_router_and_experts_may_be_randomised(folder, tmp_path):
+    plain, random, again = (tmp_path / f"{name}.jsonl" for name in ("plain", "random", "again"))
+    assert call_root(*routed(folder), "--out", plain).status == 0
+    assert call_root(*routed(folder), "--randomised", "--out", random).status == 0
+    assert call_root("recertify", plain, "--randomised", "--out", again).status == 0
+    (description, frame), (changed, anew) = read_log(random), read_log(again)
+    assert changed == description
+    assert anew.drop(columns="seconds").equals(frame.drop(columns="seconds"))
+    assert frame["radius"].sum() > read_log(plain)[1]["radius"].sum()
+    assert "cohen, randomised" in call_root("report", random, "--format", "csv").out
+
+
+def test_an_expert_may_be_several_networks(folder, tmp_path):
+    torch = pytest.importorskip("torch")
+    from noiseaug.vision.models import build_model, save_checkpoint
+
+    nets = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        nets.append(str(tmp_path / f"{seed}.safetensors"))
+        save_checkpoint(tmp_path / f"{seed}.safetensors", build_model("linear", (1, 8, 8), 2), {"data": "digits:3,8"})
+    experts = ["--expert", f"0.3={nets[0]},{nets[1]}", "--expert", f"0.6={nets[2]},{nets[3]}"]
+    command = ["certify", *DATA, "--router", folder / "router.joblib", "--smooth-sigma", 0.4, "--n", 50, "--every", 20]
+    out = tmp_path / "run.jsonl"
+    outcome = call_root(*command, *experts, "--consensus", 1, "--out", out)
+    assert outcome.status == 0, outcome.err
+    assert read_log(out)[0]["consensus"] == 1
+    clash = call_root(*command, *experts, "--out", nets[1])
+    assert clash.status == 2
+    assert "--expert" in clash.err
+
+
 def test_a_report_counts_all_votes_and_knows_the_oracle(folder, tmp_path):
     run = tmp_path / "run.jsonl"
     assert call_root(*routed(folder), "--router-n", 200, "--out", run).status == 0
