@@ -1,10 +1,10 @@
 """How much training noise for a data set, a smoothing level and a radius: evidence before a network is trained.
 
-The evidence is a rule that the training inputs alone make of every α, smoothed at β and counted at the radius:
-Gaussian classes (:mod:`noiseaug.bridge.quadratic`) or the kernel rule (:mod:`noiseaug.bridge.kernel`). For radii above
-0 there are also the Gaussian surrogates of all pairs of classes (:mod:`noiseaug.bridge.surrogate`), whose α(r) is best
-among all classifiers if the pair were Gaussian. None knows how a network generalises. How well such advice did where
-networks were trained afterwards is the track record, which comes with the package.
+The evidence is a rule that the training inputs alone make of every α, smoothed at β and counted at the radius
+(:data:`noiseaug.bridge.PREDICTORS`). For radii above 0 there are also the Gaussian surrogates of all pairs of classes
+(:mod:`noiseaug.bridge.surrogate`), whose α(r) is best among all classifiers if the pair were Gaussian. How well such
+advice did where networks were trained afterwards is the track record (:mod:`noiseaug.bridge.record`), which comes with
+the package and gives each prediction its band.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,36 +20,26 @@ from scipy import special
 
 from noiseaug import validation
 from noiseaug.bridge.choice import best_level, plausible_levels, recommended_level
-from noiseaug.bridge.compare import choices
-from noiseaug.bridge.prediction import PREDICTORS, make_family, rule_votes
-from noiseaug.bridge.samples import class_mask, default_components, spread, training_part
+from noiseaug.bridge.prediction import make_family, rule_votes
+from noiseaug.bridge.record import band
+from noiseaug.bridge.registry import PREDICTORS
+from noiseaug.bridge.samples import class_mask, default_components, some, spread, training_part
 from noiseaug.bridge.surrogate import fit_surrogate
 from noiseaug.confidence import binomial_lower, binomial_upper
 from noiseaug.data import DataSource
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import for_terminal
-from noiseaug.runs import write_atomically
-from noiseaug.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RECORD_COLUMNS", "Advice", "add_to_record", "advise", "record_rows", "render_advice", "track_record"]
-
-RECORD_COLUMNS = (
-    "data",
-    "model",
-    "predictor",
-    "smooth_sigma",
-    "radius",
-    "predicted_train_sigma",
-    "measured_train_sigma",
-    "regret",
-    "source",
-)
-"""Columns of the record of earlier predictions."""
+__all__ = ["Advice", "advise", "render_advice"]
 
 _GRID = tuple(np.linspace(0, 2, 11).round(12))  # in units of β
+_JOINT_LEVELS = (0.5, 0.7, 1.0, 1.4, 2.0)  # β where it is open, in units of r
+_JOINT_GRID = (0.0, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # α then, in units of r
+_SOME_POINTS = 10_000  # training inputs of the surrogates and, unless otherwise said, of a rule
+_POINTS = {"convolutional": 50_000}
 _VOTES, _MOST_VOTES = 100, 2000
 _COUNTABLE = 10**6  # votes that may still be worth the wait
 _TAIL_VOTES = 10  # votes that an input exactly at the radius has for other classes, on average, at least
@@ -63,21 +51,22 @@ class Advice:
 
     Attributes:
         data: name of the data set.
-        predictor: what predicted: ``quadratic`` or ``kernel``.
-        smooth_sigma: β.
+        predictor: name of the rule that predicted.
+        smooth_sigma: β; the recommended one where it was left open.
         radius: r.
         train_sigma: the recommended α (:func:`~noiseaug.bridge.recommended_level`).
         best_train_sigma: the maximiser of the predicted curve, the middle one of equals.
-        lower: smallest level that cannot be told from the best.
-        upper: largest one; the set of such levels misses the best one with probability at most ``failure_prob``.
+        lower: smallest level at this β that cannot be told from the best.
+        upper: largest one. The set of such levels, over every β that was asked, misses the best one with probability at
+            most ``failure_prob``.
         failure_prob: see ``upper``.
-        curve: train_sigma, value (predicted accuracy certified at r), lower, upper (over inputs, each by itself),
-            plausible.
+        curves: for every β that was asked: smooth_sigma, train_sigma, value (predicted accuracy certified at r), lower,
+            upper (over inputs, each by itself), plausible, and whether the level is ``recommended`` for its β.
         surrogates: first, second (classes), train_sigma (α(r); ∞ where no level is best), half_distance (of the means);
             empty at r = 0.
         points: training inputs behind the rule.
         inputs: test inputs.
-        votes: for each of them.
+        votes: for each of them, at this β.
     """
 
     data: str
@@ -89,95 +78,131 @@ class Advice:
     lower: float
     upper: float
     failure_prob: float
-    curve: pd.DataFrame
+    curves: pd.DataFrame
     surrogates: pd.DataFrame
     points: int
     inputs: int
     votes: int
 
+    @property
+    def curve(self) -> pd.DataFrame:
+        """The curve at the recommended β."""
+        return self.curves[self.curves["smooth_sigma"] == self.smooth_sigma].reset_index(drop=True)
+
+    @property
+    def value(self) -> float:
+        """The predicted accuracy certified at r, with the recommended levels."""
+        curve = self.curve
+        return float(curve.loc[curve["train_sigma"] == self.train_sigma, "value"].iloc[0])
+
 
 def advise(
     data: DataSource,
     *,
-    smooth_sigma: float,
+    smooth_sigma: float | None = None,
     radius: float,
     train_sigma: Sequence[float] | None = None,
     images: int | None = 500,
-    points: int | None = 10_000,
+    points: int | None = None,
     votes: int | None = None,
     predictor: str = "quadratic",
     failure_prob: float = 0.05,
     seed: int = 0,
     progress: bool = False,
 ) -> Advice:
-    """A training noise for a smoothing level and a radius, from the data alone.
+    """A training noise for a smoothing level and a radius, or both levels for a radius, from the data alone.
 
     Args:
         data: with training inputs.
-        smooth_sigma: β > 0, in input units.
+        smooth_sigma: β > 0, in input units; by default the best of r/2, 0.7 r, r, 1.4 r and 2 r.
         radius: r ≥ 0, in input units; at 0 the accuracy of the smoothed classifier counts.
-        train_sigma: levels α to choose from; by default 0, 0.2β, …, 2β.
+        train_sigma: levels α to choose from; by default 0, 0.2β, …, 2β, and where β is open 0 and 0.35 r to 2.8 r.
         images: test inputs, every k-th one.
-        points: training inputs of the rule and the surrogates, a random part; all where None.
+        points: training inputs of the rule, a random part; by default what the rule can use.
         votes: for each input; by default 100, more for radii that need them.
-        predictor: what predicts: ``quadratic`` or ``kernel``.
+        predictor: name of the rule that predicts. The quadratic one has chosen the best α so far, the convolutional one
+            comes closest to the accuracy of networks (see the track record).
         failure_prob: see :class:`Advice`.
         seed: of the part and the noise.
         progress: show a bar on standard error.
 
     Raises:
-        InvalidInputError: for data without training inputs, bad numbers, or a radius that the votes cannot see.
+        InvalidInputError: for data without training inputs, bad numbers, a radius that the votes cannot see, and where
+            both β is open and the radius is 0.
     """
-    beta, radius = validation.positive("smooth_sigma", smooth_sigma), validation.nonnegative("radius", radius)
+    radius = validation.nonnegative("radius", radius)
+    betas = _smoothing_levels(smooth_sigma, radius)
+    counts = {beta: _enough_votes(votes, radius / beta) for beta in betas}
     if train_sigma is None:
-        train_sigma = [float(f"{step * beta:.12g}") for step in _GRID]
-    votes = _enough_votes(votes, radius / beta)
-    x, y = training_part(data, points, seed)
-    family = make_family(predictor, x, y, train_sigma)
+        unit, steps = (betas[0], _GRID) if smooth_sigma is not None else (radius, _JOINT_GRID)
+        train_sigma = [float(f"{step * unit:.12g}") for step in steps]
+    PREDICTORS.entry(predictor)
+    x, y = training_part(data, _POINTS.get(predictor, _SOME_POINTS) if points is None else points, seed)
+    family = make_family(predictor, x, y, train_sigma, shape=data.test.shape, seed=seed, progress=progress)
     rows = spread(len(data.test), images)
-    result = rule_votes(
-        family,
-        data.test.rows(rows),
-        data.test.labels[rows],
-        smooth_sigma=beta,
-        votes=votes,
-        seed=seed,
-        indices=rows.tolist(),
-        progress=progress,
-    )
-    curve = _curve(family.train_sigma, result.reaches(radius), failure_prob)
-    kept = curve.loc[curve["plausible"], "train_sigma"]
+    inputs, labels = data.test.rows(rows), data.test.labels[rows]
+    asked: dict[str, Any] = {"seed": seed, "indices": rows.tolist(), "progress": progress}
+    hits = [
+        rule_votes(family, inputs, labels, smooth_sigma=beta, votes=counts[beta], **asked).reaches(radius)
+        for beta in betas
+    ]
+    curves = _curves(betas, family.train_sigma, np.concatenate(hits), failure_prob)
+    curves["recommended"] = False
+    for beta, line in curves.groupby("smooth_sigma"):
+        level = recommended_level(predictor, line["train_sigma"], line["value"], line["plausible"], float(str(beta)))
+        curves.loc[line.index[line["train_sigma"] == level], "recommended"] = True
+    chosen = curves[curves["recommended"]]
+    best = best_level(chosen["smooth_sigma"], chosen["value"])
+    line = curves[curves["smooth_sigma"] == best]
+    kept = line.loc[line["plausible"] | line["recommended"], "train_sigma"]
+    some_points = some(len(x), _SOME_POINTS, seed)
     return Advice(
         data=data.name,
         predictor=predictor,
-        smooth_sigma=beta,
+        smooth_sigma=best,
         radius=radius,
-        train_sigma=recommended_level(predictor, curve["train_sigma"], curve["value"], curve["plausible"], beta),
-        best_train_sigma=best_level(curve["train_sigma"], curve["value"]),
+        train_sigma=float(line.loc[line["recommended"], "train_sigma"].iloc[0]),
+        best_train_sigma=best_level(line["train_sigma"], line["value"]),
         lower=float(kept.min()),
         upper=float(kept.max()),
         failure_prob=failure_prob,
-        curve=curve,
-        surrogates=_surrogate_levels(x, y, radius),
+        curves=curves,
+        surrogates=_surrogate_levels(x[some_points], y[some_points], radius),
         points=len(x),
         inputs=len(rows),
-        votes=votes,
+        votes=counts[best],
     )
 
 
-def _curve(train_sigma: Sequence[float], hits: np.ndarray, failure_prob: float) -> pd.DataFrame:
-    """The hit rate of every level over inputs, with intervals and the plausible ones; hits: (levels, inputs)."""
+def _smoothing_levels(smooth_sigma: float | None, radius: float) -> list[float]:
+    """The level that was given, or those among which to choose for a radius.
+
+    Raises:
+        InvalidInputError: where β and the radius are both open: accuracy alone is best without any noise.
+    """
+    if smooth_sigma is not None:
+        return [validation.positive("smooth_sigma", smooth_sigma)]
+    if radius == 0:
+        raise InvalidInputError("radius is 0 and smooth_sigma not given; accuracy alone calls for no noise: give one")
+    return [float(f"{step * radius:.12g}") for step in _JOINT_LEVELS]
+
+
+def _curves(
+    smooth_sigma: Sequence[float], train_sigma: Sequence[float], hits: np.ndarray, failure_prob: float
+) -> pd.DataFrame:
+    """The hit rate of every pair of levels, with intervals and the plausible ones; hits: (pairs, inputs)."""
     import pandas as pd
 
     counted, n, half = hits.sum(axis=1), hits.shape[1], 0.5 * failure_prob
     curve = {
-        "train_sigma": train_sigma,
+        "smooth_sigma": np.repeat(smooth_sigma, len(train_sigma)),
+        "train_sigma": np.tile(train_sigma, len(smooth_sigma)),
         "value": counted / n,
         "lower": binomial_lower(counted, n, half),
         "upper": binomial_upper(counted, n, half),
         "plausible": plausible_levels(hits, failure_prob),
     }
-    return pd.DataFrame(curve).sort_values("train_sigma", ignore_index=True)
+    return pd.DataFrame(curve).sort_values(["smooth_sigma", "train_sigma"], ignore_index=True)
 
 
 def _enough_votes(votes: int | None, margin: float) -> int:
@@ -217,26 +242,34 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
         advice: from :func:`advise`.
         record: from :func:`track_record`.
     """
-    beta, best = advice.smooth_sigma, advice.curve["value"].max()
+    beta, best, curve = advice.smooth_sigma, advice.curve["value"].max(), advice.curve
+    several = advice.curves["smooth_sigma"].nunique() > 1
+    named = (
+        f"r = {advice.radius:g}: smooth with β = {beta:g} and" if several else f"β = {beta:g}, r = {advice.radius:g}:"
+    )
     what = f"certified at r = {advice.radius:g}" if advice.radius else "accuracy"
     share = 100 * (1 - advice.failure_prob)
-    why = "the best" if advice.train_sigma == advice.best_train_sigma else "of those the closest to β"
+    chosen = "of those the closest to β" if advice.predictor == "kernel" else "the middle one of those"
+    why = "the best" if advice.train_sigma == advice.best_train_sigma else chosen
     lines = [
-        f"{advice.data}, β = {beta:g}, r = {advice.radius:g}: train with α = {advice.train_sigma:g}",
+        f"{advice.data}, {named} train with α = {advice.train_sigma:g}",
         "",
         f"{advice.predictor} rule of {advice.points} training inputs, {advice.inputs} test inputs × "
         f"{advice.votes} votes:",
         f"  best α = {advice.best_train_sigma:g} ({what} {best:.3f}); with {share:g}% confidence the best is among "
         f"{advice.lower:g} … {advice.upper:g}",
-        f"  recommended: {why}; predicted there {_value_at(advice, advice.train_sigma):.3f}",
+        f"  recommended: {why}; predicted there {advice.value:.3f}",
+        _band_line(advice, record),
         "",
-        "      α   predicted   interval",
     ]
-    for row in advice.curve.itertuples():
+    if several:
+        lines += ["      β       α   predicted", *_level_lines(advice), ""]
+    lines.append("      α   predicted   interval" + (f"   (β = {beta:g})" if several else ""))
+    for row in curve.itertuples():
         mark = "  ·" if row.plausible else ""
         lines.append(f"  {row.train_sigma:5.3g}       {row.value:.3f}   {row.lower:.3f} … {row.upper:.3f}{mark}")
     lines.append("  (· not told from the best, in paired tests on the same inputs)")
-    if advice.lower == advice.curve["train_sigma"].min() and advice.upper == advice.curve["train_sigma"].max():
+    if curve["plausible"].all():
         habit = f"α = {advice.train_sigma:g} is a habit, not a finding"
         lines.append(f"  The {advice.predictor} rule does not tell the levels apart; {habit}.")
     if len(advice.surrogates):
@@ -244,8 +277,22 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
     return "\n".join([*lines, "", *_record_lines(record)]) + "\n"
 
 
-def _value_at(advice: Advice, level: float) -> float:
-    return float(advice.curve.loc[advice.curve["train_sigma"] == level, "value"].iloc[0])
+def _band_line(advice: Advice, record: pd.DataFrame) -> str:
+    """What networks on other data sets had where so much was predicted."""
+    found = band(record, advice.data, advice.predictor, advice.value)
+    if found is None:
+        return f"  no band: the track record has no other data set with the {advice.predictor} rule"
+    sets = ", ".join(map(for_terminal, found.sets))
+    return (
+        f"  band from the track record: {found.lower:.3f} … {found.upper:.3f} ({100 * found.share:g}% of {found.cases} "
+        f"cases on {sets})"
+    )
+
+
+def _level_lines(advice: Advice) -> list[str]:
+    """The recommended α of every β."""
+    rows = advice.curves[advice.curves["recommended"]]
+    return [f"  {row.smooth_sigma:5.3g}   {row.train_sigma:5.3g}       {row.value:.3f}" for row in rows.itertuples()]
 
 
 def _surrogate_lines(advice: Advice) -> list[str]:
@@ -280,64 +327,3 @@ def _record_lines(record: pd.DataFrame) -> list[str]:
             f"measured best α = {(part['measured_train_sigma'] / part['smooth_sigma']).median():.2g} β (median)"
         )
     return lines
-
-
-def track_record(path: Path | str | None = None) -> pd.DataFrame:
-    """How far earlier predictions were from measured optima.
-
-    Args:
-        path: a CSV file with :data:`RECORD_COLUMNS`; the one that comes with the package by default.
-
-    Raises:
-        InvalidInputError: for a file with other columns.
-    """
-    if path is None:
-        with resources.as_file(resources.files("noiseaug.bridge") / "track_record.csv") as packaged:
-            frame = read_table(packaged)
-    else:
-        frame = read_table(Path(path))
-    if tuple(frame.columns) != RECORD_COLUMNS:
-        raise InvalidInputError(
-            f"the record has columns {', '.join(map(str, frame.columns))}; expected {', '.join(RECORD_COLUMNS)}"
-        )
-    return frame
-
-
-def record_rows(gaps: pd.DataFrame, *, data: str, model: str, source: str) -> pd.DataFrame:
-    """Rows of a record from the gaps between a prediction and a measurement.
-
-    Args:
-        gaps: from :func:`noiseaug.bridge.gap_table`, of which :func:`~noiseaug.bridge.compare.choices` are taken.
-        data: name of the data set.
-        model: what was trained.
-        source: how it was measured: a file or a command.
-    """
-    rows = choices(gaps[gaps["predictor"].isin(PREDICTORS)])
-    filled = rows.assign(radius=rows["radius"].fillna(0.0), data=data, model=model, source=source)
-    return filled[list(RECORD_COLUMNS)].reset_index(drop=True)
-
-
-def add_to_record(rows: pd.DataFrame, path: Path | str) -> pd.DataFrame:
-    """Adds rows to a record on disk; those of the same data, model, predictor, β, r and source are replaced.
-
-    Args:
-        rows: from :func:`record_rows`.
-        path: the CSV file; begun if it is not there.
-
-    Returns:
-        The whole record.
-
-    Raises:
-        InvalidInputError: for no rows, or a file with other columns.
-    """
-    import pandas as pd
-
-    if rows.empty:
-        raise InvalidInputError("the comparison has no row for the record; measure risk or certified accuracy at β > 0")
-    target = Path(path)
-    old = track_record(target) if target.exists() else rows.iloc[:0]
-    whole = rows if old.empty else pd.concat([old, rows], ignore_index=True)
-    key = ["data", "model", "predictor", "smooth_sigma", "radius", "source"]
-    whole = whole.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
-    write_atomically(target, whole.to_csv(index=False))
-    return whole

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
+from noiseaug.bridge.convolutional import ConvolutionalFamily
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.confidence import sign_test_p_value
 from noiseaug.errors import InvalidInputError
@@ -58,9 +59,10 @@ def recommended_level(
 ) -> float:
     """The level that a prediction recommends.
 
-    The maximiser, but for the kernel rule: that fails nowhere for want of noise, as networks do, so its maximiser says
-    little, and of the levels that it cannot tell from the best the one closest to the custom α = β is taken (of two
-    equally close ones that with the larger value, then the smaller one).
+    The maximiser of the quadratic rule. The convolutional rule's curves are flat around theirs, so the middle one of
+    the levels that it cannot tell from the best is taken. The kernel rule fails nowhere for want of noise, as networks
+    do, so its maximiser says little, and of those levels the one closest to the custom α = β is taken (of two equally
+    close ones that with the larger value, then the smaller one).
 
     Args:
         predictor: name of what predicts.
@@ -69,9 +71,11 @@ def recommended_level(
         plausible: from :func:`plausible_levels`.
         smooth_sigma: β.
     """
-    if predictor != KernelFamily.name:
-        return best_level(train_sigma, values)
     levels, rates = np.asarray(train_sigma, dtype=float), np.asarray(values, dtype=float)
     allowed = np.flatnonzero(np.asarray(plausible, dtype=bool))
+    if predictor == ConvolutionalFamily.name and len(allowed):
+        return float(levels[allowed[len(allowed) // 2]])
+    if predictor != KernelFamily.name:
+        return best_level(train_sigma, values)
     order = np.lexsort((levels[allowed], -rates[allowed], np.abs(levels[allowed] - smooth_sigma).round(_DIGITS)))
     return float(levels[allowed[order[0]]])

@@ -145,8 +145,9 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         predictor, smooth_sigma, quantity, radius, levels, mean_abs_gap, max_abs_gap, worst_train_sigma (where the gap
-        is largest), inside (share of levels), predicted_train_sigma, measured_train_sigma, measured_best (the value
-        there), regret, and regret_of_equal_noise, that of the level closest to α = β.
+        is largest), inside (share of levels), predicted_train_sigma with the predicted and the measured value there,
+        measured_train_sigma, measured_best (the value there), regret, and regret_of_equal_noise, that of the level
+        closest to α = β.
     """
     import pandas as pd
 
@@ -163,6 +164,8 @@ def gap_table(table: pd.DataFrame) -> pd.DataFrame:
         row |= {"levels": len(line), "mean_abs_gap": float(sizes.mean()), "max_abs_gap": float(sizes.max())}
         row |= {"worst_train_sigma": float(levels[sizes.argmax()]), "inside": float(line["inside"].mean())}
         row |= {"predicted_train_sigma": chosen, "measured_train_sigma": best}
+        there = line[levels == chosen].iloc[0]
+        row |= {name: float(there[name]) for name in ("predicted", "measured")}
         row["measured_best"] = float(sign * truth.max()) + 0.0
         row["regret"] = round(float(truth.max() - truth[levels == chosen][0]), _DIGITS)
         # the sorted levels: of two equally close ones the smaller

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from noiseaug import plotting
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 
@@ -14,10 +16,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["draw_overlay", "draw_pair", "draw_predicted", "draw_runs"]
+    from noiseaug.bridge.advice import Advice
+    from noiseaug.bridge.record import Band
+
+__all__ = ["draw_advice", "draw_overlay", "draw_pair", "draw_predicted", "draw_runs"]
 
 _MOST_COLUMNS = 3
-_STYLES = {"quadratic": "--", "kernel": ":"}  # of lines by rule
+_STYLES = {"convolutional": "--", "quadratic": "-.", "kernel": ":"}  # of lines by rule
 
 
 def _panels(count: int) -> tuple[Any, list[Any]]:
@@ -82,6 +87,33 @@ def _legend(figure: Figure, panel: Any, rules: Sequence[str]) -> None:
         Line2D([], [], color="0.4", lw=1.2, ls=_STYLES[rule], label=f"predicted, {rule} rule") for rule in rules
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
+
+
+@plotting.style()
+def draw_advice(advice: Advice, band: Band | None) -> Figure:
+    """The predicted curve of every β that was asked, the recommended levels, and the band there.
+
+    Args:
+        advice: from :func:`~noiseaug.bridge.advice.advise`.
+        band: from :func:`~noiseaug.bridge.record.band`, or None.
+    """
+    figure, axes = plotting.new_figure(width=4.8, height=3.4)
+    panel = axes[0][0]
+    groups = list(advice.curves.groupby("smooth_sigma"))
+    for tint, (level, line) in zip(plotting.colours("smooth_sigma", len(groups)), groups, strict=True):
+        panel.plot(line["train_sigma"], line["value"], color=tint, lw=1.4, ls="--", label=f"β = {level:g}")
+        if level == advice.smooth_sigma:
+            panel.fill_between(line["train_sigma"], line["lower"], line["upper"], color=tint, alpha=0.2, lw=0)
+    panel.plot([advice.train_sigma], [advice.value], "o", color="0.1", ms=5, label="recommended")
+    notes = [f"predicted by the {advice.predictor} rule; shaded: 95% interval over inputs"]
+    if band is not None:
+        ends = [[advice.value - band.lower], [band.upper - advice.value]]
+        panel.errorbar([advice.train_sigma], [advice.value], yerr=np.maximum(ends, 0), color="0.1", capsize=3, lw=1)
+        notes.append(f"bar: {100 * band.share:g}% of {band.cases} earlier cases on {', '.join(band.sets)}")
+    panel.set_xlabel(plotting.LABELS["train_sigma"])
+    panel.set_ylabel(f"certified accuracy at r = {advice.radius:g}" if advice.radius else "accuracy")
+    panel.legend(frameon=False, fontsize=7)
+    return plotting.finish(figure, f"{advice.data}: how much training noise", notes)
 
 
 @plotting.style()

@@ -1,7 +1,8 @@
 """Votes of a family of rules, one for each training noise, at the same noisy inputs; and their table.
 
-A family is what the training inputs alone make of training with noise: the kernel rule
-(:mod:`noiseaug.bridge.kernel`) or Gaussian classes (:mod:`noiseaug.bridge.quadratic`).
+A family is what the training inputs alone make of training with noise: a convolutional model
+(:mod:`noiseaug.bridge.convolutional`), Gaussian classes (:mod:`noiseaug.bridge.quadratic`) or the kernel rule
+(:mod:`noiseaug.bridge.kernel`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from scipy import special
 
 from noiseaug import validation
 from noiseaug.bridge.choice import plausible_levels
+from noiseaug.bridge.convolutional import SMALLEST, ConvolutionalFamily
 from noiseaug.bridge.kernel import KernelFamily
 from noiseaug.bridge.quadratic import QuadraticFamily
-from noiseaug.bridge.samples import default_components
+from noiseaug.bridge.registry import PREDICTORS
+from noiseaug.bridge.samples import default_components, some
 from noiseaug.confidence import binomial_lower, binomial_upper, empirical_bernstein, minimum_votes
 from noiseaug.errors import InvalidInputError
 from noiseaug.estimates import Estimate
@@ -30,14 +33,12 @@ from noiseaug.votes import GaussianNoise, noisy_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PREDICTORS", "RuleFamily", "RuleVotes", "make_family", "rule_table", "rule_votes"]
-
-PREDICTORS = (QuadraticFamily.name, KernelFamily.name)
-"""Names of the families."""
+__all__ = ["RuleFamily", "RuleVotes", "make_family", "predictors_for", "rule_table", "rule_votes"]
 
 _FINITE = "finite_sample_certified_accuracy"
 _BLOCK_FLOATS = 1 << 22  # numbers held at a time: 16 MiB
 _MOST_VOTES = 10**6  # for an input; all its noisy copies are held at a time
+_MOST_IMAGES = 50_000  # to solve the convolutional rule on
 
 
 class RuleFamily(Protocol):
@@ -71,25 +72,48 @@ class RuleFamily(Protocol):
         """The class of each of m points by each rule, shape (levels, m)."""
 
 
+def predictors_for(shape: Sequence[int]) -> tuple[str, ...]:
+    """The families that can be had for inputs of a shape, the one closest to networks first."""
+    images = len(shape) == 3 and min(shape[1:]) >= SMALLEST
+    return tuple(name for name in PREDICTORS if images or name != ConvolutionalFamily.name)
+
+
 def make_family(
-    name: str, points: ArrayLike, labels: ArrayLike, train_sigma: Sequence[float], components: int | None = None
+    name: str,
+    points: ArrayLike,
+    labels: ArrayLike,
+    train_sigma: Sequence[float],
+    components: int | None = None,
+    *,
+    shape: Sequence[int] = (),
+    seed: int = 0,
+    progress: bool = False,
 ) -> RuleFamily:
     """A family by name.
 
     Args:
-        name: one of :data:`PREDICTORS`.
-        points: training inputs, shape (n, dim).
+        name: one of :data:`~noiseaug.bridge.PREDICTORS`.
+        points: training inputs, shape (n, dim). The convolutional rule takes a random 50 000 of more.
         labels: 0 … K−1, shape (n,).
         train_sigma: the levels α.
         components: principal components of the quadratic rule; by default all of inputs with up to 1000 coordinates,
             else 200.
+        shape: of an input; the convolutional rule needs (channels, height, width).
+        seed: of what the convolutional rule draws.
+        progress: show a bar on standard error where the rule takes its time.
 
     Raises:
         InvalidInputError: for another name, and as the families do.
     """
     rows, levels = np.asarray(points), tuple(train_sigma)
-    if validation.choice("predictor", name, PREDICTORS) == KernelFamily.name:
+    PREDICTORS.entry(name)
+    if name == KernelFamily.name:
         return KernelFamily(rows, np.asarray(labels), levels)
+    if name == ConvolutionalFamily.name:
+        part = some(len(rows), _MOST_IMAGES, seed)
+        return ConvolutionalFamily(
+            rows[part], np.asarray(labels)[part], levels, tuple(shape), seed=seed, progress=progress
+        )
     if components is None and rows.ndim == 2:
         components = default_components(rows.shape[1])
     return QuadraticFamily(rows, np.asarray(labels), levels, components)

@@ -12,7 +12,7 @@ import numpy as np
 from noiseaug import validation
 from noiseaug.bridge.compare import check_votes, gap_table, measured_rows, overlay
 from noiseaug.bridge.kernel import KernelFamily
-from noiseaug.bridge.prediction import PREDICTORS, make_family, rule_table, rule_votes
+from noiseaug.bridge.prediction import make_family, predictors_for, rule_table, rule_votes
 from noiseaug.bridge.samples import spread, training_part
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED, best_levels, fit_surrogate, linear_table, pair_table
 from noiseaug.bridge.vote_prediction import same_seed_trains, split_log, two_logs
@@ -87,19 +87,21 @@ class BridgeTables:
     """What a bridge found.
 
     Attributes:
-        predicted: tidy rows of the quadratic and the kernel rule and, for two classes, of the closed form, its count on
+        predicted: tidy rows of the rules and, for two classes, of the closed form, its count on
             test inputs and the trained linear model.
         compared: every predicted value beside the measured one (:func:`~noiseaug.bridge.overlay`), with the column
             ``against``.
         gaps: a row for each curve (:func:`~noiseaug.bridge.gap_table`), with ``against``.
         best: α(r) of the closed form beside the best levels on test inputs; None but for two classes.
-        remarks: what a reader has to know.
+        rules: what each rule is of, by its name.
+        remarks: what else a reader has to know.
     """
 
     predicted: pd.DataFrame
     compared: pd.DataFrame | None
     gaps: pd.DataFrame | None
     best: pd.DataFrame | None
+    rules: Mapping[str, str]
     remarks: tuple[str, ...]
 
 
@@ -111,6 +113,7 @@ def run_bridge(
     split: str = "test",
     images: int | None = 200,
     points: int | None = 10_000,
+    predictors: Sequence[str] | None = None,
     components: int | None = None,
     linear: bool = True,
     copies: int = 10,
@@ -126,7 +129,8 @@ def run_bridge(
         split: of that table.
         images: test inputs of the rules, every k-th one; all where None. The half-spaces are counted on all.
         points: training inputs of the kernel rule and the linear model, a random part; all where None. Gaussians take
-            all.
+            all, the convolutional rule up to 50 000.
+        predictors: names of rules; by default all that there are for such inputs.
         components: principal components that Gaussians keep; all by default, but 200 for the quadratic rule of inputs
             with more than 1000 coordinates.
         linear: whether to train logistic regression beside the surrogate.
@@ -151,12 +155,14 @@ def run_bridge(
         "indices": rows.tolist(),
         "progress": progress,
     }
-    results, remarks = [], []
-    for name in PREDICTORS:
+    results, rules, remarks = [], {}, []
+    for name in predictors_for(data.test.shape) if predictors is None else predictors:
         part = (x, y) if name == KernelFamily.name else whole
-        family = make_family(name, *part, levels.train_sigma, components)
+        family = make_family(
+            name, *part, levels.train_sigma, components, shape=data.test.shape, seed=seed, progress=progress
+        )
         results += [rule_votes(family, inputs, labels, smooth_sigma=level, **options) for level in levels.smooth_sigma]
-        remarks.append(f"{family.remark}; {len(rows)} test inputs, {levels.budget.votes} votes each")
+        rules[name] = f"{family.remark}; {len(rows)} test inputs, {levels.budget.votes} votes each"
     predicted = rule_table(
         results, levels.radii, task=data.name, vote_failure_prob=levels.budget.failure_prob, seed=seed
     )
@@ -171,7 +177,7 @@ def run_bridge(
     else:
         remarks.append(f"Gaussian surrogates are of two classes; choose two, as in {data.name.split(':')[0]}:3,8")
     over = pd.concat(compared, ignore_index=True) if compared else None
-    return BridgeTables(predicted, over, _gaps(over), best, tuple(remarks))
+    return BridgeTables(predicted, over, _gaps(over), best, rules, tuple(remarks))
 
 
 def _check_measured(measured: pd.DataFrame, data: str, levels: Levels, split: str) -> None:

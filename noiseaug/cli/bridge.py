@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noiseaug.bridge.registry import PREDICTORS
+from noiseaug.cli.advise import LEVEL, Images, Seed
 from noiseaug.cli.files import check_files
-from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, SmoothSigma, data_options
+from noiseaug.cli.options import DATA, MODEL, OUTPUT, VOTES, Data, Root, choice, data_options
 from noiseaug.cli.printing import csv_of, print_table, warnings_in_lines
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import for_terminal
@@ -35,18 +37,11 @@ _SHOWN = [
 _SHOWN += ["predicted_train_sigma", "measured_train_sigma", "regret"]
 _WRITTEN = [
     *(f"{name}.csv" for name in ("predicted", "compared", "gap", "best", "runs")),
-    *(f"{name}.png" for name in ("quadratic", "kernel", "overlay", "pair", "runs")),
+    *(f"{name}.png" for name in (*PREDICTORS, "overlay", "pair", "runs")),
 ]
 _OF_INTERFERENCE = ("noise.csv", "pairs.csv", "interference.png")
 
-Seed = Annotated[int, typer.Option("--seed", help="Seed of random choices and of noise.", rich_help_panel=EXECUTION)]
-Points = Annotated[
-    int, typer.Option("--points", help="Training inputs of the kernel rule, chosen at random.", rich_help_panel=DATA)
-]
-Images = Annotated[
-    int, typer.Option("--images", help="Approximate number of test inputs, evenly spaced.", rich_help_panel=DATA)
-]
-LEVEL, MEASURED = "Levels", "Measurements"
+MEASURED = "Measurements"
 Votes = Annotated[
     int | None,
     typer.Option("--votes", help="Votes for each input.", show_default="as the grid, else 100", rich_help_panel=VOTES),
@@ -61,7 +56,7 @@ def _refuse_file(out: Path) -> None:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
-    for command in (bridge, advise, interference):
+    for command in (bridge, interference):
         app.command()(command)
 
 
@@ -70,7 +65,10 @@ def bridge(
     out: Annotated[Path, typer.Option("--out", help="Directory for tables and pictures.", rich_help_panel=OUTPUT)],
     data: Data = "digits:3,8",
     images: Images = 200,
-    points: Points = 10_000,
+    points: Annotated[
+        int,
+        typer.Option("--points", help="Training inputs of the kernel rule, chosen at random.", rich_help_panel=DATA),
+    ] = 10_000,
     root: Root = None,
     train_sigma: Annotated[
         str | None,
@@ -121,6 +119,10 @@ def bridge(
             rich_help_panel=MEASURED,
         ),
     ] = None,
+    predictor: Annotated[
+        list[str] | None,
+        choice("--predictor", "Rule that predicts; repeatable, all that fit the inputs by default", PREDICTORS, MODEL),
+    ] = None,
     components: Annotated[
         int | None,
         typer.Option(
@@ -160,8 +162,8 @@ def bridge(
     """Predict from the data alone what trained models certify, and compare with measurements."""
     from dataclasses import replace
 
-    from noiseaug.bridge.advice import add_to_record, record_rows
     from noiseaug.bridge.measured import read_grid
+    from noiseaug.bridge.record import add_to_record, record_rows
     from noiseaug.bridge.study import Levels, levels_of_grid, log_overlays, run_bridge
     from noiseaug.data import load_data
 
@@ -190,6 +192,7 @@ def bridge(
         split=split,
         images=images,
         points=points,
+        predictors=predictor or None,
         components=components,
         linear=linear,
         copies=copies,
@@ -207,7 +210,7 @@ def bridge(
 
 
 def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
-    for remark in tables.remarks:
+    for remark in (*tables.rules.values(), *tables.remarks):
         print(remark)
     if tables.gaps is not None:
         print()
@@ -228,7 +231,6 @@ def _tell(tables: BridgeTables, curves: dict[str, pd.DataFrame]) -> None:
 def _tell_choices(gaps: pd.DataFrame) -> None:
     """What the level that a rule recommends costs, and what the convention α = β costs."""
     from noiseaug.bridge.compare import choices
-    from noiseaug.bridge.prediction import PREDICTORS
 
     for rule, part in choices(gaps[gaps["predictor"].isin(PREDICTORS)]).groupby("predictor", sort=False):
         told = [
@@ -242,16 +244,14 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
     import pandas as pd
 
     from noiseaug.bridge.pictures import draw_overlay, draw_pair, draw_predicted, draw_runs
-    from noiseaug.bridge.prediction import PREDICTORS
     from noiseaug.runs import make_folder, save_figure, write_atomically
 
     make_folder(out)
     named = {"predicted": tables.predicted, "compared": tables.compared, "gap": tables.gaps, "best": tables.best}
     if curves:
         named["runs"] = pd.concat([curve.assign(log=name) for name, curve in curves.items()], ignore_index=True)
-    count = len(PREDICTORS)
     figures = {}
-    for rule, remark in zip(PREDICTORS, tables.remarks[:count], strict=True):
+    for rule, remark in tables.rules.items():
         lines = tables.predicted[tables.predicted["predictor"] == rule]
         figures[rule] = draw_predicted(lines, f"{data}: the {rule} rule of the training inputs", [remark])
     if tables.compared is not None:
@@ -259,10 +259,10 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
             (tables.compared["against"] == "measured") & tables.compared["predictor"].isin(PREDICTORS)
         ]
         if not over.empty:
-            figures["overlay"] = draw_overlay(over, f"{data}: predicted over measured", tables.remarks[:count])
+            figures["overlay"] = draw_overlay(over, f"{data}: predicted over measured", list(tables.rules.values()))
     if tables.best is not None:
         half_spaces = tables.predicted[~tables.predicted["predictor"].isin(PREDICTORS)]
-        figures["pair"] = draw_pair(half_spaces, tables.best, f"{data}: linear rules, any β", tables.remarks[count:])
+        figures["pair"] = draw_pair(half_spaces, tables.best, f"{data}: linear rules, any β", tables.remarks)
     if curves:
         figures["runs"] = draw_runs(curves, "Runs and what other votes predict of them")
     written = []
@@ -274,85 +274,6 @@ def _write(tables: BridgeTables, curves: dict[str, pd.DataFrame], data: str, out
         save_figure(figure, out / f"{name}.png")
         written.append(out / f"{name}.png")
     return written
-
-
-@data_options
-def advise(
-    smooth_sigma: SmoothSigma,
-    data: Data = "digits",
-    images: Images = 500,
-    points: Points = 10_000,
-    root: Root = None,
-    radius: Annotated[
-        float,
-        typer.Option(
-            "--radius", help="ℓ₂ radius at which to maximise certified accuracy; 0 for accuracy.", rich_help_panel=LEVEL
-        ),
-    ] = 0.0,
-    train_sigma: Annotated[
-        str | None,
-        typer.Option(
-            "--train-sigma",
-            help=f"Training noise levels α to choose from: {LEVELS}.",
-            show_default="0, 0.2β, …, 2β",
-            rich_help_panel=LEVEL,
-        ),
-    ] = None,
-    predictor: Annotated[
-        str,
-        typer.Option(
-            "--predictor", help="What predicts: quadratic (Gaussian classes) or kernel.", rich_help_panel=MODEL
-        ),
-    ] = "quadratic",
-    votes: Annotated[
-        int | None,
-        typer.Option(
-            "--votes", help="Votes for each input.", show_default="what the radius needs", rich_help_panel=VOTES
-        ),
-    ] = None,
-    seed: Seed = 0,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            "--record", help="Track record to quote.", show_default="the package's own", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="CSV file for the predicted curve.", rich_help_panel=OUTPUT)
-    ] = None,
-) -> None:
-    """Recommend a training noise level before anything is trained."""
-    from noiseaug.bridge.advice import advise as make_advice
-    from noiseaug.bridge.advice import render_advice, track_record
-    from noiseaug.data import load_data
-    from noiseaug.records import refuse_table
-    from noiseaug.runs import write_atomically
-
-    check_files({"--out": out}, {"--data": data, "--record": record})
-    refuse_table(out)
-    known = track_record(record)
-    advice = make_advice(
-        load_data(data, root),
-        smooth_sigma=smooth_sigma,
-        radius=radius,
-        train_sigma=None if train_sigma is None else levels("--train-sigma", train_sigma),
-        images=images,
-        points=points,
-        votes=votes,
-        predictor=predictor,
-        seed=seed,
-        progress=True,
-    )
-    print(render_advice(advice, known), end="")
-    if out is not None:
-        facts: dict[str, Any] = {
-            "data": data,
-            "smooth_sigma": smooth_sigma,
-            "radius": radius,
-            "recommended": advice.train_sigma,
-        }
-        write_atomically(out, csv_of(advice.curve.assign(**facts)))
-        print(f"written: {out}")
 
 
 @data_options

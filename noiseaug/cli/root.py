@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import noiseaug
-from noiseaug.cli import bridge, certify, figures, grid, published, recertify, report, routing, train
+from noiseaug.cli import advise, bridge, certify, figures, grid, published, recertify, report, routing, train
 from noiseaug.cli.running import NamingOptions, run_app
 from noiseaug.cli.synthetic import app as synthetic_app
 from noiseaug.errors import InvalidInputError
@@ -30,6 +30,7 @@ routing.register(app)
 report.register(app)
 published.register(app)
 bridge.register(app)
+advise.register(app)
 figures.register(app)
 
 

@@ -9,8 +9,10 @@ import typer
 from scipy import special
 from scipy.spatial.distance import cdist
 
-from noiseaug.bridge.advice import RECORD_COLUMNS, add_to_record, advise, record_rows, render_advice, track_record
+from noiseaug.bridge.advice import advise, render_advice
 from noiseaug.bridge.interference import Neighbours, draw_interference, nearest, noise_table, pair_distances, study
+from noiseaug.bridge.record import RECORD_COLUMNS, add_to_record, band, record_rows, track_record
+from noiseaug.cli import advise as advise_command
 from noiseaug.cli import bridge
 from noiseaug.data import DataSource, load_data
 from noiseaug.errors import InvalidInputError
@@ -145,7 +147,7 @@ def test_bad_input(change, message):
 
 def gaps():
     common = {"predictor": "kernel", "smooth_sigma": 0.5, "predicted_train_sigma": 0.5, "measured_train_sigma": 0.4}
-    common |= {"measured_best": 0.9}
+    common |= {"measured_best": 0.9, "predicted": 0.1, "measured": 0.12}
     rows = [
         {**common, "quantity": "risk", "radius": np.nan, "regret": 0.01},
         {**common, "quantity": "certified_accuracy", "radius": 0.0, "regret": 0.5},
@@ -174,6 +176,9 @@ def test_a_record_is_built_kept_and_quoted(tmp_path):
     rows = record_rows(gaps(), data="mnist", model="cnn", source="grid")
     assert rows["radius"].tolist() == [0, 0.25]
     assert rows["regret"].tolist() == [0.01, 0.03]
+    # accuracies: a risk is turned round
+    assert rows["predicted"].tolist() == pytest.approx([0.9, 0.1])
+    assert rows["measured"].tolist() == pytest.approx([0.88, 0.12])
     add_to_record(rows, path)
     add_to_record(rows.assign(regret=[0.02, 0.04]), path)  # measured anew
     whole = add_to_record(rows.assign(model="mlp"), path)
@@ -187,6 +192,64 @@ def test_a_record_is_built_kept_and_quoted(tmp_path):
     )
     assert "measured best α = 1.1 β (median)" in text
     assert "no record" not in text
+
+
+def record_of(errors, data="a", predictor="kernel"):
+    rows = pd.DataFrame({"predicted": 0.5, "measured": 0.5 + np.asarray(errors)})
+    return rows.assign(data=data, predictor=predictor)
+
+
+def test_the_band_comes_from_other_data_sets():
+    record = pd.concat(
+        [
+            record_of(np.arange(-20, 21) / 100, "other"),
+            record_of([0.4] * 50, "mnist:3,8"),  # the data set itself, some classes of it
+            record_of([0.4] * 50, "other", "quadratic"),
+        ]
+    )
+    found = band(record, "mnist", "kernel", 0.5)
+    # two of 41 cases are left out at either end
+    assert (found.lower, found.upper) == pytest.approx((0.32, 0.68))
+    assert (found.cases, found.sets, found.share) == (41, ("other",), 0.9)
+    assert band(record, "mnist", "kernel", 0.9).upper == 1
+    assert band(record, "mnist", "convolutional", 0.5) is None
+    assert band(record, "other", "quadratic", 0.5) is None
+    with pytest.raises(InvalidInputError, match="share is 1"):
+        band(record, "mnist", "kernel", 0.5, share=1)
+
+
+def test_both_levels_are_advised_for_a_radius():
+    _, data = gaussians()
+    advice = advise(data, **options(radius=0.5, votes=None, predictor="quadratic"))
+    assert advice.curves["smooth_sigma"].unique().tolist() == [0.25, 0.35, 0.5, 0.7, 1]
+    assert advice.curves.groupby("smooth_sigma").size().tolist() == [8] * 5
+    chosen = advice.curves[advice.curves["recommended"]]
+    assert len(chosen) == 5
+    assert advice.value == chosen["value"].max()
+    assert (advice.smooth_sigma, advice.train_sigma) in set(
+        zip(chosen["smooth_sigma"], chosen["train_sigma"], strict=True)
+    )
+    # a half-space certifies the same at every β, but for chance
+    assert chosen["value"].max() - chosen["value"].min() < 0.1
+    text = render_advice(advice, track_record())
+    assert f"r = 0.5: smooth with β = {advice.smooth_sigma:g} and train with α = {advice.train_sigma:g}" in text
+    assert "      β       α   predicted" in text
+    # the same curve as with the level given
+    alone = advise(
+        data, smooth_sigma=0.5, train_sigma=[0.0, 0.25], **options(radius=0.5, votes=None, predictor="quadratic")
+    )
+    both = advice.curves[(advice.curves["smooth_sigma"] == 0.5) & advice.curves["train_sigma"].isin([0.0, 0.25])]
+    assert both["value"].tolist() == alone.curve["value"].tolist()
+    with pytest.raises(InvalidInputError, match="radius is 0 and smooth_sigma not given"):
+        advise(data, **options())
+
+
+def test_images_are_advised_by_the_convolutional_rule_too():
+    asked = options(predictor="convolutional", images=5, votes=10, points=200)
+    advice = advise(load_data("digits"), smooth_sigma=0.5, train_sigma=[0.5], **asked)
+    assert (advice.predictor, advice.points) == ("convolutional", 200)
+    with pytest.raises(InvalidInputError, match="choose the quadratic rule"):
+        advise(gaussians(50)[1], smooth_sigma=0.5, train_sigma=[0.5], **{**asked, "points": 40})
 
 
 def test_other_files_are_no_record(tmp_path):
@@ -302,6 +365,7 @@ def test_neighbours_are_plain_values():
 def run(*arguments):
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     bridge.register(app)
+    advise_command.register(app)
     return _inside(app, arguments)
 
 
@@ -309,15 +373,17 @@ def test_advise_command(tmp_path):
     out = tmp_path / "curve.csv"
     done = run(
         *("advise", "--data", "digits", "--smooth-sigma", 0.5, "--radius", 0.25, "--train-sigma", "0,0.25,0.5"),
-        *("--images", 30, "--votes", 50, "--out", out),
+        *("--images", 30, "--votes", 50, "--out", out, "--plot", tmp_path / "curve.png"),
     )
     assert done.status == 0, done.err
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "band from the track record: " in done.out
     assert done.out.startswith("digits, β = 0.5, r = 0.25: train with α = ")
     assert "Gaussian surrogates of 45 pairs" in done.out
     curve = pd.read_csv(out)
     assert curve["train_sigma"].tolist() == [0, 0.25, 0.5]
-    assert curve["recommended"].nunique() == 1
-    assert f"train with α = {curve['recommended'].iloc[0]:g}\n" in done.out
+    assert curve["recommended"].sum() == 1
+    assert f"train with α = {curve.loc[curve['recommended'], 'train_sigma'].iloc[0]:g}\n" in done.out
 
 
 def test_interference_command(tmp_path):
@@ -335,9 +401,10 @@ def test_interference_command(tmp_path):
         (["advise", "--smooth-sigma", 0.5, "--out", "nowhere/curve.csv"], "no folder nowhere"),
         (
             ["advise", "--smooth-sigma", 0.5, "--predictor", "linear"],
-            "predictor is 'linear'; expected one of quadratic, kernel",
+            "predictor is 'linear'; expected one of convolutional, quadratic, kernel",
         ),
         (["advise", "--smooth-sigma", -1], "smooth_sigma is -1"),
+        (["advise"], "radius is 0 and smooth_sigma not given"),
         (["advise", "--smooth-sigma", 0.5, "--record", "nowhere.csv"], "nowhere.csv"),
         (["advise", "--smooth-sigma", 0.5, "--data", "letters"], "data is 'letters'"),
         (["interference", "--sigma", "0", "--out", "x"], "sigmas is 0"),

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import typer
 
-from noiseaug.bridge import KernelFamily, fit_surrogate, linear_table, plausible_levels, study
-from noiseaug.bridge.advice import record_rows, track_record
+from noiseaug.bridge import PREDICTORS, KernelFamily, fit_surrogate, linear_table, plausible_levels, study
 from noiseaug.bridge.measured import read_grid
+from noiseaug.bridge.record import record_rows, track_record
 from noiseaug.bridge.study import Levels, run_bridge
 from noiseaug.bridge.surrogate import ACTUAL, LINEAR, PREDICTED
 from noiseaug.certificates import VoteBudget
@@ -26,7 +26,7 @@ def test_a_bridge_on_two_classes():
     data = load_data("digits:3,8")
     levels = Levels((0.0, 0.5), (0.0, 0.5), (0.0, 0.5), VoteBudget(20))
     tables = run_bridge(data, levels, images=30, copies=2)
-    assert set(tables.predicted["predictor"]) == {"quadratic", "kernel", PREDICTED, ACTUAL, LINEAR}
+    assert set(tables.predicted["predictor"]) == {*PREDICTORS, PREDICTED, ACTUAL, LINEAR}
     assert tables.gaps is not None
     assert set(tables.gaps["against"]) == {ACTUAL, LINEAR}
     again = run_bridge(data, levels, images=30, copies=2, linear=False)
@@ -94,7 +94,7 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     assert done.status == 0, done.err
     names = {path.name for path in out.iterdir()}
     tables = {"predicted.csv", "compared.csv", "gap.csv", "best.csv"}
-    assert names == tables | {"quadratic.png", "kernel.png", "overlay.png", "pair.png"}
+    assert names == tables | {f"{name}.png" for name in (*PREDICTORS, "overlay", "pair")}
     gaps = pd.read_csv(out / "gap.csv")
     assert {"measured", ACTUAL, LINEAR} == set(gaps["against"])
     rows = gaps[(gaps["against"] == "measured") & (gaps["predictor"] == "kernel") & (gaps["measured_best"] > 0)]
@@ -103,7 +103,7 @@ def test_the_command_lays_predictions_over_a_grid(tmp_path):
     assert f"over {len(rows)} pairs (β, r) in reach; α = β loses {usual}" in done.out
     kept = track_record(record)
     assert kept[["model", "predictor", "smooth_sigma", "radius", "measured_train_sigma"]].values.tolist() == [
-        ["cnn", rule, 0.5, radius, 0.5] for rule in ("kernel", "quadratic") for radius in (0.0, 0.5)
+        ["cnn", rule, 0.5, radius, 0.5] for rule in sorted(PREDICTORS) for radius in (0.0, 0.5)
     ]
     rows = record_rows(gaps[gaps["against"] == "measured"], data="digits:3,8", model="cnn", source=str(grid))
     pd.testing.assert_frame_equal(kept, rows.sort_values(["predictor", "radius"], ignore_index=True))
@@ -145,7 +145,8 @@ def test_a_seed_that_no_table_holds_is_refused_first(seed, tmp_path):
 
 
 def test_the_command_predicts_logs(tmp_path, half_space_logs):
-    done = run("bridge", "--data", "digits", *SMALL, "--log", half_space_logs[0], "--out", tmp_path)
+    rules = ("--predictor", "quadratic", "--predictor", "kernel")
+    done = run("bridge", "--data", "digits", *SMALL, *rules, "--log", half_space_logs[0], "--out", tmp_path)
     assert done.status == 0, done.err
     assert "inside the interval at 41 of 41 radii" in done.out
     assert "Gaussian surrogates are of two classes" in done.out
@@ -168,6 +169,7 @@ def test_the_command_predicts_logs(tmp_path, half_space_logs):
         (["--grid", "nowhere"], "no file nowhere"),
         (["--record", "r.csv"], "--record needs a measurement"),
         (["--data", "digits:3"], "expected different ones of 0, 1"),
+        (["--predictor", "linear"], "predictor is 'linear'; expected one of convolutional, quadratic, kernel"),
         (["--votes", 0], "votes is 0; expected an integer of at least 1"),
     ],
 )

@@ -49,6 +49,13 @@ def test_the_quadratic_rule_recommends_its_maximiser():
     assert recommended_level("quadratic", levels, [0.1, 0.4, 0.3, 0.2, 0.2], [True] * 5, 1.0) == 0.25
 
 
+def test_the_convolutional_rule_recommends_the_middle_of_what_it_cannot_tell_apart():
+    levels, values = [0.0, 0.25, 0.5, 0.75, 1.0], [0.1, 0.9, 0.8, 0.8, 0.7]
+    assert recommended_level("convolutional", levels, values, [False, True, True, True, False], 0.0) == 0.5
+    assert recommended_level("convolutional", levels, values, [False, True, True, False, False], 0.0) == 0.5
+    assert recommended_level("convolutional", levels, values, [False, True, False, False, False], 1.0) == 0.25
+
+
 def test_recommended_level_is_the_plausible_one_closest_to_equal_noise():
     levels, values = [0.0, 0.25, 0.5, 0.75, 1.0], [0.9, 0.9, 0.95, 0.9, 0.8]
     assert recommended_level("kernel", levels, values, [True] * 5, 0.7) == 0.75
