@@ -151,8 +151,8 @@ class IntervalUnion(ProfileRegion):
         """The set and its complement as measures on the line; a circle is unrolled as far as the noise reaches."""
         inside, outside = self.arcs, _gaps(self.arcs)
         if self.period is not None:
-            # what lies further away weighs less than 1e-21 of the nearest piece, which is no further than a turn
-            turns = 1 + int(np.ceil(10 * sigma / self.period))
+            # as far as a crossing's neighbours on the next turns reach: with fewer, some are found twice
+            turns = 3 + int(np.ceil(10 * sigma / self.period))
             shifts = self.period * np.arange(-turns, turns + 1)
             inside = (self.arcs + shifts[:, None, None]).reshape(-1, 2)
             outside = np.stack([inside[:-1, 1], inside[1:, 0]], axis=1)

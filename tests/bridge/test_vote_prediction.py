@@ -46,11 +46,11 @@ def test_no_vote_is_used_twice(half_space_logs):
     """First votes all right, the rest all wrong: the run sees the former alone, the prediction the latter alone."""
     description, frame = read_log(half_space_logs[0])
     counts = [
-        tuple((0, look) if label else (look, 0) for look in looks[:2]) + ((500, 500),) * (len(looks) - 2)
+        (*((0, look) if label else (look, 0) for look in looks[:-1]), (500, 500))
         for label, looks in zip(frame["label"], frame["looks"], strict=True)
     ]
     right = [(0, 100) if label else (100, 0) for label in frame["label"]]
-    assert set(frame["looks"]) == {(100, 500, 1000)}
+    assert set(frame["looks"]) == {(100, 200, 500, 1000)}
     table = split_log((description, frame.assign(counts=counts, selection=right)), [0.0, 0.5])
     assert table["value"].tolist() == [1, 1]
     assert table["predicted"].tolist() == [0, 0]

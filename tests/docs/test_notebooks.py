@@ -1,4 +1,4 @@
-"""The committed notebooks are clean, hold what they show, and run; those that take longer are marked slow."""
+"""The committed notebooks are clean, hold what they show, and run; running them is slow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from notebooks import FAST, FOLDER, NAMES, execute, read, slider_outputs
 from notebooks.__main__ import main
 from tests.helpers.running import ROOT, content
 
-QUICK = ("noise_on_the_line",)  # the others are executed by `make test-slow`
 MOST_BYTES = 300_000  # of an output
 MOST_LINES = 8  # of a slider's callback
 # folders of a machine, and drives; not "/" in fractions, in units or in addresses
@@ -143,9 +142,8 @@ between_processes = pytest.mark.filterwarnings("ignore")
 
 
 @between_processes
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_notebooks_run_in_fast_mode_and_leave_nothing_behind(name, checkout):
     before = content(checkout)
     notebook = run_fast(checkout / "notebooks" / f"{name}.ipynb")

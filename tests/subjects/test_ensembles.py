@@ -11,7 +11,7 @@ from noiseaug.records import read_log  # noqa: E402
 from noiseaug.subjects import load_subject  # noqa: E402
 from noiseaug.vision.engine import TorchBase  # noqa: E402
 from noiseaug.vision.models import Ensemble, build_model, save_checkpoint  # noqa: E402
-from tests.helpers.library import complaint  # noqa: E402
+from tests.helpers.errors import complaint  # noqa: E402
 from tests.helpers.running import call_root  # noqa: E402
 
 SHAPE = (1, 8, 8)
