@@ -52,7 +52,8 @@ nitpick_ignore_regex = [
     # private bases and helpers that a signature shows
     ("py:.*", r"noiseaug\.(.*\.)?_.*"),
     # type variables, and protocols that no package hands out
-    ("py:class", r"noiseaug\.(.*\.)?(Result|Piece|Classifier)"),
+    ("py:class", r"noiseaug\.(.*\.)?(Result|Piece|Classifier|T|Value|Header|Union|Options)"),
+    ("py:exc", "CancelledError"),
 ]
 
 html_theme = "furo"

@@ -1,7 +1,7 @@
 """How much training noise for a data set, a smoothing level and a radius: evidence before a network is trained.
 
 The evidence is a rule that the training inputs alone make of every α, smoothed at β and counted at the radius
-(:data:`noiseaug.bridge.PREDICTORS`). For radii above 0 there are also the Gaussian surrogates of all pairs of classes
+(``noiseaug.bridge.PREDICTORS``). For radii above 0 there are also the Gaussian surrogates of all pairs of classes
 (:mod:`noiseaug.bridge.surrogate`), whose α(r) is best among all classifiers if the pair were Gaussian. How well such
 advice did where networks were trained afterwards is the track record (:mod:`noiseaug.bridge.record`), which comes with
 the package and gives each prediction its band.
@@ -240,7 +240,7 @@ def render_advice(advice: Advice, record: pd.DataFrame) -> str:
 
     Args:
         advice: from :func:`advise`.
-        record: from :func:`track_record`.
+        record: from ``track_record``.
     """
     beta, best, curve = advice.smooth_sigma, advice.curve["value"].max(), advice.curve
     several = advice.curves["smooth_sigma"].nunique() > 1

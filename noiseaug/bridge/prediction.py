@@ -92,7 +92,7 @@ def make_family(
     """A family by name.
 
     Args:
-        name: one of :data:`~noiseaug.bridge.PREDICTORS`.
+        name: one of ``noiseaug.bridge.PREDICTORS``.
         points: training inputs, shape (n, dim). The convolutional rule takes a random 50 000 of more.
         labels: 0 … K−1, shape (n,).
         train_sigma: the levels α.

@@ -1,4 +1,4 @@
-"""The ways in which users bring data, an entry of :data:`FORMATS` each; and names of data in their parts.
+"""The ways in which users bring data, an entry of ``FORMATS`` each; and names of data in their parts.
 
 A name is that of a published set or a path, the options of its format after a question mark, and classes after a colon:
 ``mnist:3,8``, ``photos?resize=64&centre_crop=56:cat,dog``, ``iris.csv?label=species``.

@@ -55,7 +55,7 @@ def read_tsv(path: Path | str) -> pd.DataFrame:
 
 
 def read_rows(path: Path, header: Sequence[str]) -> pd.DataFrame:
-    """Reads the columns ``header``, a part of :data:`HEADER`, as :func:`read_tsv` does; ``time`` may be missing."""
+    """Reads the columns ``header``, a part of ``HEADER``, as :func:`read_tsv` does; ``time`` may be missing."""
     import pandas as pd
 
     expected = " ".join(header)

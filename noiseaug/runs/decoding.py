@@ -24,7 +24,7 @@ def decode(content: bytes | str, kind: type[Value], where: str, remedy: str = ""
 
     Args:
         content: the text.
-        kind: the type to decode into, with its constraints (:mod:`msgspec`).
+        kind: the type to decode into, with its constraints (``msgspec``).
         where: the file, and the line where it has several, for the message.
         remedy: what to do about a fault, as the end of the message.
         strict: whether to refuse NaN and Infinity, which Python writes although JSON does not have them.

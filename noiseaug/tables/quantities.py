@@ -61,7 +61,7 @@ class Measure:
     """A quantity, at a radius where it takes one, of all points or of those of one class.
 
     Attributes:
-        quantity: a name from :data:`QUANTITIES`.
+        quantity: a name from ``QUANTITIES``.
         radius: ℓ₂ radius ≥ 0 in input units; None for quantities without one.
         label: the class that X is drawn from, as in "the risk given Y = 2"; None for all classes together.
 

@@ -58,7 +58,7 @@ class DensityTask(Task):
         """Lower and upper corner of a box that holds X except with a probability of about 1e-9; shape (dim,) each."""
 
     def log_scores_on(self, axes: Sequence[FloatArray], noise_sigma: float) -> FloatArray:
-        """``log_scores`` at the cells of a lattice in one to three dimensions, shape (K, *cells).
+        """``log_scores`` at the cells of a lattice in one to three dimensions, shape ``(K, *cells)``.
 
         Args:
             axes: the coordinates of the cells along each axis, equally spaced and with one spacing.
