@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 
 from noiseaug import validation
-from noiseaug.bridge.samples import inputs_of, labelled, noise_levels, principal_axes
+from noiseaug.bridge.samples import TrainingRows, inputs_of, principal_axes
 from noiseaug.errors import InvalidInputError
 from noiseaug.runs.progress import progress_bar
 from noiseaug.validation import FloatArray
@@ -145,7 +145,7 @@ class PatchFeatures:
             )
         rng, banks = np.random.default_rng([seed, 6]), []
         some = images[rng.integers(len(images), size=_ROUND)]
-        noisy = some + np.float32(_CALIBRATION) * rng.standard_normal(some.shape, dtype=np.float32)
+        noisy = _noisy(some, rng)
         side = min(shape[1:])
         for share in _SIZES:
             size = round(share * side)
@@ -204,7 +204,7 @@ class Landmarks:
         """
         rng = np.random.default_rng([seed, 8])
         some = images[rng.permutation(len(images))[:_SOME_IMAGES]]
-        noisy = patches(some + np.float32(_CALIBRATION) * rng.standard_normal(some.shape, dtype=np.float32))
+        noisy = patches(_noisy(some, rng))
         centre = noisy.mean(axis=0)
         covariance = np.cov(noisy, rowvar=False)
         axes = principal_axes(covariance, min(_AXES, patches.width))[1].astype(np.float32)
@@ -257,6 +257,11 @@ class ConvolutionalFeatures:
         return np.concatenate([first, self.landmarks(first)], axis=1)
 
 
+def _noisy(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Images with the noise at which thresholds, axes and scales are taken."""
+    return images + np.float32(_CALIBRATION) * rng.standard_normal(images.shape, dtype=np.float32)
+
+
 def _blocks(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
 
@@ -291,7 +296,7 @@ def _matched_filters(patches: FloatArray, filters: int, rng: np.random.Generator
 
 
 @dataclass(frozen=True, eq=False)
-class ConvolutionalFamily:
+class ConvolutionalFamily(TrainingRows):
     """Ridge regression on responses of patches, one for each training noise α.
 
     The rules of all α share the filters, the training images and, up to its size, the noise on them: what differs
@@ -310,9 +315,6 @@ class ConvolutionalFamily:
         InvalidInputError: for rows that are no such images, and images that are too small or blank.
     """
 
-    points: np.ndarray
-    labels: np.ndarray
-    train_sigma: tuple[float, ...]
     shape: tuple[int, ...]
     filters: int | None = None
     seed: int = 0
@@ -321,27 +323,14 @@ class ConvolutionalFamily:
     name: ClassVar[str] = "convolutional"
 
     def __post_init__(self) -> None:
-        points, labels, _ = labelled(self.points, self.labels)
-        if len(self.shape) != 3 or points.shape[1] != np.prod(self.shape):
+        super().__post_init__()
+        if len(self.shape) != 3 or self.dim != np.prod(self.shape):
             raise InvalidInputError(
-                f"inputs have shape {tuple(self.shape)}, rows {points.shape[1]} numbers; the convolutional rule needs "
+                f"inputs have shape {tuple(self.shape)}, rows {self.dim} numbers; the convolutional rule needs "
                 "images (C, H, W); choose the quadratic rule for others"
             )
         if self.filters is not None:
             validation.integer("filters", self.filters)
-        object.__setattr__(self, "points", points.astype(np.float32))
-        object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "train_sigma", noise_levels(self.train_sigma))
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return int(self.labels.max()) + 1
-
-    @property
-    def dim(self) -> int:
-        """Coordinates of a point."""
-        return self.points.shape[1]
 
     @property
     def width(self) -> int:
@@ -370,7 +359,7 @@ class ConvolutionalFamily:
         """Weights, shape (width, levels · K), and what is added, shape (levels · K,)."""
         rng = np.random.default_rng([self.seed, 7])
         some = self._images(self.points[rng.permutation(len(self.points))[:_SOME_IMAGES]])
-        noisy = some + np.float32(_CALIBRATION) * rng.standard_normal(some.shape, dtype=np.float32)
+        noisy = _noisy(some, rng)
         # one scale for every α: a feature that hardly varies under its noise must not be blown up under another
         variances = self.features(noisy).var(axis=0, dtype=float)
         equations = [_NormalEquations(variances, self.num_classes) for _ in self.train_sigma]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noiseaug import validation
-from noiseaug.bridge.samples import inputs_of, labelled, noise_levels, principal_axes
+from noiseaug.bridge.samples import TrainingRows, inputs_of, principal_axes
 from noiseaug.errors import InvalidInputError
 from noiseaug.validation import FloatArray
 
@@ -27,7 +27,7 @@ _BLOCK_FLOATS = 1 << 22  # coordinates held at a time: 16 MiB
 
 
 @dataclass(frozen=True, eq=False)
-class QuadraticFamily:
+class QuadraticFamily(TrainingRows):
     """Quadratic discriminant rules of one training set, one for each training noise α.
 
     The coordinates along every class's axes are computed once for all α, in float32.
@@ -40,32 +40,16 @@ class QuadraticFamily:
             rest); all by default.
     """
 
-    points: np.ndarray
-    labels: np.ndarray
-    train_sigma: tuple[float, ...]
     components: int | None = None
 
     name: ClassVar[str] = "quadratic"
 
     def __post_init__(self) -> None:
-        points, labels, _ = labelled(self.points, self.labels)
-        if np.bincount(labels).min() < 2:
+        super().__post_init__()
+        if np.bincount(self.labels).min() < 2:
             raise InvalidInputError("a class has one training input alone, and no covariance; take more points")
         if self.components is not None:
             validation.integer("components", self.components)
-        object.__setattr__(self, "points", points.astype(np.float32))
-        object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "train_sigma", noise_levels(self.train_sigma))
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return int(self.labels.max()) + 1
-
-    @property
-    def dim(self) -> int:
-        """Coordinates of a point."""
-        return self.points.shape[1]
 
     @property
     def width(self) -> int:

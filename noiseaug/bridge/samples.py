@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,7 @@ from noiseaug.tables import distinct
 from noiseaug.validation import FloatArray
 
 __all__ = [
+    "TrainingRows",
     "class_mask",
     "default_components",
     "flat",
@@ -82,6 +84,37 @@ def principal_axes(covariance: np.ndarray, components: int | None) -> tuple[Floa
     else:
         values, axes = linalg.eigh(covariance, subset_by_index=[dim - components, dim - 1])
     return values, axes
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """What rules of one training set hold, one rule for each training noise α.
+
+    Attributes:
+        points: training inputs, shape (n, dim), float32.
+        labels: 0 … K−1, each class present, shape (n,).
+        train_sigma: the levels α ≥ 0.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    train_sigma: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        points, labels, _ = labelled(self.points, self.labels)
+        object.__setattr__(self, "points", points.astype(np.float32))
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "train_sigma", noise_levels(self.train_sigma))
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a point."""
+        return self.points.shape[1]
 
 
 def labelled(points: ArrayLike, labels: ArrayLike, num_classes: int = 0) -> tuple[FloatArray, np.ndarray, int]:

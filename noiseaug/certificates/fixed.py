@@ -83,6 +83,8 @@ class TCertify(Certificate):
     weights: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
     name: ClassVar[str] = "t-certify"
     adaptive: ClassVar[bool] = False
+    sharers: ClassVar[int | None] = None
+    """Upper bounds that share the rest of the level; one for each other class where None."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(validation.probability("weights", w) for w in self.weights))
@@ -93,14 +95,18 @@ class TCertify(Certificate):
     def weight(self, setting: CertificationSetting, top: int, selection: np.ndarray) -> float:
         """The split with the largest radius if the n votes fell as the selection sample did."""
         setting = replace(setting, uniform=0.0)  # a split that saw U would not leave it uniform
-        expected = expected_counts(setting, top, selection, 0.5)
-        radii = [two_sided_radius(setting, top, expected, weight) for weight in self.weights]
+        expected = expected_counts(setting, top, selection, self._pseudo_votes(setting))
+        radii = [two_sided_radius(setting, top, expected, weight, self.sharers) for weight in self.weights]
         # of equal radii the largest weight, which is closest to Cohen's bound
         return max(zip(radii, self.weights, strict=True))[1]
 
     def decide(self, setting: CertificationSetting, top: int, selection: np.ndarray, counts: np.ndarray) -> Decision:
-        radius = two_sided_radius(setting, top, counts[-1], self.weight(setting, top, selection))
+        radius = two_sided_radius(setting, top, counts[-1], self.weight(setting, top, selection), self.sharers)
         return Decision(radius > 0, radius, True)
+
+    def _pseudo_votes(self, setting: CertificationSetting) -> float:
+        """Votes that each class is taken to have beside those of the selection sample."""
+        return 0.5
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,13 @@ import typer
 
 from noiseaug.bridge.registry import PREDICTORS
 from noiseaug.cli.files import check_files
-from noiseaug.cli.options import DATA, EXECUTION, MODEL, OUTPUT, VOTES, Data, Root, choice, data_options
+from noiseaug.cli.options import DATA, LEVEL, MODEL, OUTPUT, VOTES, Data, Images, Root, Seed, choice, data_options
 from noiseaug.cli.printing import csv_of
 from noiseaug.tables import LEVELS
 from noiseaug.tables.levels import levels
 
-__all__ = ["LEVEL", "Images", "Seed", "register"]
+__all__ = ["register"]
 
-LEVEL = "Levels"
-
-Seed = Annotated[int, typer.Option("--seed", help="Seed of random choices and of noise.", rich_help_panel=EXECUTION)]
 Points = Annotated[
     int | None,
     typer.Option(
@@ -27,9 +24,6 @@ Points = Annotated[
         show_default="what each rule can use",
         rich_help_panel=DATA,
     ),
-]
-Images = Annotated[
-    int, typer.Option("--images", help="Approximate number of test inputs, evenly spaced.", rich_help_panel=DATA)
 ]
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from noiseaug.bridge.registry import PREDICTORS
-from noiseaug.cli.advise import LEVEL, Images, Seed
 from noiseaug.cli.files import check_files
-from noiseaug.cli.options import DATA, MODEL, OUTPUT, VOTES, Data, Root, choice, data_options
+from noiseaug.cli.options import DATA, LEVEL, MODEL, OUTPUT, VOTES, Data, Images, Root, Seed, choice, data_options
 from noiseaug.cli.printing import csv_of, print_table, warnings_in_lines
 from noiseaug.errors import InvalidInputError
 from noiseaug.escaping import for_terminal

@@ -23,6 +23,7 @@ from noiseaug.vision.training.registry import OPTIMISERS, SCHEDULES
 __all__ = [
     "DATA",
     "EXECUTION",
+    "LEVEL",
     "MODEL",
     "OUTPUT",
     "TRAINING",
@@ -31,12 +32,14 @@ __all__ = [
     "Data",
     "Device",
     "FailureProb",
+    "Images",
     "Model",
     "Normalisation",
     "Precision",
     "Randomised",
     "Resume",
     "Root",
+    "Seed",
     "SmoothSigma",
     "TrustArch",
     "Weights",
@@ -48,6 +51,8 @@ __all__ = [
 
 DATA, MODEL, TRAINING, VOTES, EXECUTION, OUTPUT = "Data", "Model", "Training", "Votes", "Execution", "Output"
 """Panels of the help, in the order in which commands declare their options."""
+LEVEL = "Levels"
+"""The panel of noise levels and radii, where a command predicts."""
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -143,6 +148,10 @@ Precision = Annotated[
     str,
     choice("--precision", "Precision in which a network votes; each is a classifier of its own", PRECISIONS, VOTES),
 ]
+Images = Annotated[
+    int, typer.Option("--images", help="Approximate number of test inputs, evenly spaced.", rich_help_panel=DATA)
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of random choices and of noise.", rich_help_panel=EXECUTION)]
 SmoothSigma = Annotated[
     float, typer.Option("--smooth-sigma", help="Smoothing noise β, in input units.", rich_help_panel=VOTES)
 ]
